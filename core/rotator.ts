@@ -1,0 +1,225 @@
+import * as z from "zod/mini";
+import { KeyturnError } from "./errors.ts";
+import type { Clock, Log, Random } from "./ports.ts";
+import { Secret } from "./secret.ts";
+
+/** A zod/mini schema that reads unknown JSON into `T`. */
+export type Schema<T> = z.ZodMiniType<T, unknown>;
+
+/** The field of a credential that is secret: JSON text on one side, a `Secret` on the other. */
+export function secretField(): z.ZodMiniType<Secret, unknown> {
+  return z.pipe(
+    z.string().check(z.minLength(1, "must not be empty")),
+    z.transform((value: string) => new Secret(value)),
+  );
+}
+
+/** What a verb may not act without: who is asking, in which rotation, at which epoch, about which value. */
+export interface Fence {
+  readonly installation: string;
+  readonly ref: string;
+  readonly rotationId: string;
+  readonly epoch: number;
+  /** The keyed fingerprint of the credential that the verb acts on. It says nothing about the value to anyone without the key. */
+  readonly fingerprint: string;
+}
+
+export interface StepContext<Config, Admin> {
+  readonly config: Config;
+  readonly admin: Admin;
+  readonly fence: Fence;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Aborted at the step's deadline; what is under way then must end by itself, soon. One signal for all verbs of a step. */
+  readonly signal: AbortSignal;
+  /** Runs when the step is over, in reverse order, however it ended: for connections kept from verb to verb. */
+  defer(cleanup: () => Promise<void> | void): void;
+}
+
+/** A credential about to be tried or set, and the one that it takes over from. */
+export interface Change<Credential> {
+  readonly pending: Credential;
+  readonly current: Credential | undefined;
+}
+
+/** What still works after a retire, for how long. */
+export interface Residue {
+  readonly sessionsEnded: number;
+  /** What survives, in words for the incident report; empty when nothing does. */
+  readonly survives: readonly string[];
+}
+
+/** Who uses a credential at the target right now. */
+export interface Usage {
+  readonly sessions: number;
+  /** Up to ten of them, in words: address, application, since when. */
+  readonly clients: readonly string[];
+}
+
+/** One line of a dry run. */
+export interface Finding {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly message: string;
+}
+
+/** What a type needs of its surroundings; read by the infrastructure code. */
+export interface Needs {
+  readonly network: readonly ("target" | "internet")[];
+}
+
+/**
+ * A credential type: one file in rotators/, and one test beside it. Rotators do verbs; core owns order, retries, promotion, grace and undo.
+ *
+ * Every verb may run twice, may be stopped after any line, and may be resumed long after it was superseded. It carries the
+ * fence to the target where the target can keep it: a greater epoch there means superseded (throw `superseded`), an equal
+ * one with the same verb and fingerprint means done (return quietly), an equal one otherwise is a `fence-conflict`, a
+ * smaller one applies. Every failure is a KeyturnError, and its message holds no value.
+ */
+export interface RotatorDefinition<Config, Credential, Admin> {
+  /** Equals the file's name. */
+  readonly type: string;
+  readonly overlap: "both-live" | "cutover";
+  /** Never holds a secret. */
+  readonly config: Schema<Config>;
+  /** Loose: fields it does not know are carried over. Secret fields are `secretField()`. */
+  readonly credential: Schema<Credential>;
+  readonly admin: Schema<Admin>;
+  readonly needs: Needs;
+  /** Makes the next credential. Touches the target only where the provider mints it. `current` undefined: the first one. */
+  create(current: Credential | undefined, context: StepContext<Config, Admin>): Promise<Credential>;
+  /** Removes what interrupted creates left. Required where the provider mints. */
+  sweep?(context: StepContext<Config, Admin>): Promise<void>;
+  /** Makes the target accept pending. Never probes by a login that is meant to fail. For both-live types current keeps working. */
+  set(change: Change<Credential>, context: StepContext<Config, Admin>): Promise<void>;
+  /** Logs in with pending, makes sure a real authentication took place, and does what the fleet does. */
+  test(change: Change<Credential>, context: StepContext<Config, Admin>): Promise<void>;
+  /** Makes the target refuse the credential and ends its sessions. Already refused, or replaced by another credential: done. */
+  retire(credential: Credential, context: StepContext<Config, Admin>): Promise<Residue>;
+  /** Tries the credential. `unknown` for everything but a clear answer. */
+  refused(
+    credential: Credential,
+    context: StepContext<Config, Admin>,
+  ): Promise<"refused" | "accepted" | "unknown">;
+  usage?(credential: Credential, context: StepContext<Config, Admin>): Promise<Usage>;
+  /** The dry run: reads only. */
+  preflight?(context: StepContext<Config, Admin>): Promise<readonly Finding[]>;
+}
+
+/** A step's surroundings before the type's own schemas have read them. */
+export type RawContext = StepContext<unknown, Secret | undefined>;
+
+/** A rotator as core sees it: values go in and out as the JSON text that stores hold. */
+export interface Rotator {
+  readonly type: string;
+  readonly overlap: "both-live" | "cutover";
+  readonly needs: Needs;
+  /** Throws `config-invalid` that names the field. */
+  checkConfig(config: unknown): void;
+  /** Throws `credential-invalid` that names the field. */
+  checkCredential(value: Secret): void;
+  /** Throws `credential-invalid` that names the field. */
+  checkAdmin(value: Secret): void;
+  /** The secret fields of a value, by name. */
+  secretFields(value: Secret): Readonly<Record<string, Secret>>;
+  create(current: Secret | undefined, context: RawContext): Promise<Secret>;
+  sweep(context: RawContext): Promise<void>;
+  set(change: Change<Secret>, context: RawContext): Promise<void>;
+  test(change: Change<Secret>, context: RawContext): Promise<void>;
+  retire(value: Secret, context: RawContext): Promise<Residue>;
+  refused(value: Secret, context: RawContext): Promise<"refused" | "accepted" | "unknown">;
+  /** Undefined where the type cannot tell. */
+  usage(value: Secret, context: RawContext): Promise<Usage | undefined>;
+  preflight(context: RawContext): Promise<readonly Finding[]>;
+}
+
+/** Puts a definition's schemas around its verbs. Unknown fields of the stored JSON are carried over from current to pending verbatim. */
+export function defineRotator<Config, Credential extends object, Admin>(
+  definition: RotatorDefinition<Config, Credential, Admin>,
+): Rotator {
+  const { type } = definition;
+  const readConfig = (config: unknown): Config =>
+    parse(definition.config, config, "config-invalid", `the config of type ${type}`);
+  const readCredential = (value: Secret): Credential =>
+    parse(
+      definition.credential,
+      parseJson(value, "the stored value"),
+      "credential-invalid",
+      "the stored value",
+    );
+  const readAdmin = (value: Secret | undefined): Admin =>
+    parse(
+      definition.admin,
+      value === undefined ? undefined : parseJson(value, "the administering login"),
+      "credential-invalid",
+      "the administering login",
+    );
+  const open = (context: RawContext): StepContext<Config, Admin> => ({
+    ...context,
+    config: readConfig(context.config),
+    admin: readAdmin(context.admin),
+  });
+  const change = (raw: Change<Secret>): Change<Credential> => ({
+    pending: readCredential(raw.pending),
+    current: raw.current === undefined ? undefined : readCredential(raw.current),
+  });
+
+  return {
+    type,
+    overlap: definition.overlap,
+    needs: definition.needs,
+    checkConfig: (config) => void readConfig(config),
+    checkCredential: (value) => void readCredential(value),
+    checkAdmin: (value) => void readAdmin(value),
+    secretFields: (value) =>
+      Object.fromEntries(
+        Object.entries(readCredential(value)).filter(([, field]) => field instanceof Secret),
+      ),
+    create: async (current, context) => {
+      const made = await definition.create(
+        current === undefined ? undefined : readCredential(current),
+        open(context),
+      );
+      const kept = current === undefined ? {} : parseJson(current, "the stored value");
+      return new Secret(JSON.stringify({ ...Object(kept), ...revealFields(made) }));
+    },
+    sweep: async (context) => definition.sweep?.(open(context)),
+    set: async (raw, context) => definition.set(change(raw), open(context)),
+    test: async (raw, context) => definition.test(change(raw), open(context)),
+    retire: async (value, context) => definition.retire(readCredential(value), open(context)),
+    refused: async (value, context) => definition.refused(readCredential(value), open(context)),
+    usage: async (value, context) => definition.usage?.(readCredential(value), open(context)),
+    preflight: async (context) => definition.preflight?.(open(context)) ?? [],
+  };
+}
+
+function parseJson(value: Secret, what: string): unknown {
+  try {
+    return JSON.parse(value.reveal());
+  } catch {
+    // The parser's own message quotes the text, which is the secret.
+    throw new KeyturnError("credential-invalid", `${what} is not JSON`);
+  }
+}
+
+function parse<T>(
+  schema: Schema<T>,
+  input: unknown,
+  code: "config-invalid" | "credential-invalid",
+  what: string,
+): T {
+  const result = z.safeParse(schema, input);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "value"}: ${issue.message}`);
+  throw new KeyturnError(code, `${what} is not usable: ${problems.join("; ")}`);
+}
+
+function revealFields(credential: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(credential).map(([name, field]) => [
+      name,
+      field instanceof Secret ? field.reveal() : field,
+    ]),
+  );
+}
