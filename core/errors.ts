@@ -29,6 +29,10 @@ const table = {
     remedy: "Check the event bus; agents still read on their slow pulse.",
   },
   "audit-unavailable": { disposition: "retry", remedy: "Check the audit log's storage." },
+  "not-proven": {
+    disposition: "retry",
+    remedy: "Look at the target: it accepts what it should refuse, or does not say.",
+  },
   conflict: { disposition: "retry", remedy: "Another worker moved first; read again." },
 
   // What was asked for cannot be done as it stands.

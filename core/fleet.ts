@@ -35,3 +35,54 @@ export interface AgentState extends AgentReport {
   /** When each hold was first seen, by hold id. */
   readonly holdSeenAt: Readonly<Record<string, number>>;
 }
+
+/** What the agents' reports say of a change from one version to the next. */
+export interface FleetView {
+  /** Agents heard of within three cache TTLs. */
+  readonly live: number;
+  /** Live agents that have used the new version. */
+  readonly adopted: number;
+  /** Live agents that still have the old version in a cache, a connection or a hold. */
+  readonly laggards: readonly string[];
+  /** Live agents that keep the old version by a hold. */
+  readonly holders: readonly string[];
+  /** Agents that used the old version and went silent. */
+  readonly gone: readonly string[];
+}
+
+/** Silent for this many cache TTLs is not live. */
+const liveForTtls = 3;
+
+export function viewFleet(
+  agents: readonly AgentState[],
+  versions: { readonly old: string | undefined; readonly new: string },
+  policy: { readonly cacheTtlMs: number; readonly graceAtMostMs: number },
+  now: number,
+): FleetView {
+  const isLive = (agent: AgentState) =>
+    agent.leaving !== true && now - agent.seenAt < liveForTtls * policy.cacheTtlMs;
+  const live = agents.filter(isLive);
+  const usesOld = (agent: AgentState) => agent.inUse.some((version) => version === versions.old);
+  const lateHold = (agent: AgentState) => {
+    const holds = agent.holds.filter((hold) => hold.version === versions.old);
+    const expired = (id: string) => now - (agent.holdSeenAt[id] ?? now) >= policy.graceAtMostMs;
+    return holds.length > 0 && holds.every((hold) => expired(hold.id));
+  };
+  const laggards = live.filter((agent) => usesOld(agent) && !lateHold(agent));
+  return {
+    live: live.length,
+    adopted: live.filter((agent) => agent.adopted === versions.new).length,
+    laggards: laggards.map((agent) => agent.agent),
+    holders: laggards
+      .filter((agent) => agent.holds.some((hold) => hold.version === versions.old))
+      .map((agent) => agent.agent),
+    gone: agents
+      .filter((agent) => !isLive(agent) && agent.leaving !== true && usesOld(agent))
+      .map((agent) => agent.agent),
+  };
+}
+
+/** Proof of adoption: somebody reports, somebody has used the new version, and nobody who lives has the old one. Silence proves nothing. */
+export function isReleased(view: FleetView): boolean {
+  return view.live > 0 && view.adopted > 0 && view.laggards.length === 0;
+}

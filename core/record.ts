@@ -14,7 +14,7 @@ export const Rotation = z.object({
   /** Begun by an emergency: no grace window. */
   urgent: z.boolean(),
   /** The version whose value a rollback brings back. */
-  restores: z.optional(z.string()),
+  restores: z.optional(VersionMark),
   requestedBy: z.string(),
   startedAt: z.number(),
   /** What it saved as pending. */
@@ -48,7 +48,14 @@ export const State = z.discriminatedUnion("phase", [
     laggardsNamed: z.boolean(),
     ...tries,
   }),
-  z.object({ phase: z.literal("retire"), rotation: Rotation, since: z.number(), ...tries }),
+  z.object({
+    phase: z.literal("retire"),
+    rotation: Rotation,
+    since: z.number(),
+    /** Nobody is asked any more: an emergency, or the end of the longest grace. */
+    forced: z.boolean(),
+    ...tries,
+  }),
   z.object({ phase: z.literal("undo"), rotation: Rotation, reason: z.string(), ...tries }),
   z.object({
     phase: z.literal("halted"),

@@ -123,6 +123,8 @@ export interface Rotator {
   checkAdmin(value: Secret): void;
   /** The secret fields of a value, by name. */
   secretFields(value: Secret): Readonly<Record<string, Secret>>;
+  /** The secret fields of an administering login, by name. */
+  adminFields(value: Secret): Readonly<Record<string, Secret>>;
   create(current: Secret | undefined, context: RawContext): Promise<Secret>;
   sweep(context: RawContext): Promise<void>;
   set(change: Change<Secret>, context: RawContext): Promise<void>;
@@ -172,10 +174,8 @@ export function defineRotator<Config, Credential extends object, Admin>(
     checkConfig: (config) => void readConfig(config),
     checkCredential: (value) => void readCredential(value),
     checkAdmin: (value) => void readAdmin(value),
-    secretFields: (value) =>
-      Object.fromEntries(
-        Object.entries(readCredential(value)).filter(([, field]) => field instanceof Secret),
-      ),
+    secretFields: (value) => secretsIn(readCredential(value)),
+    adminFields: (value) => secretsIn(Object(readAdmin(value))),
     create: async (current, context) => {
       const made = await definition.create(
         current === undefined ? undefined : readCredential(current),
@@ -192,6 +192,10 @@ export function defineRotator<Config, Credential extends object, Admin>(
     usage: async (value, context) => definition.usage?.(readCredential(value), open(context)),
     preflight: async (context) => definition.preflight?.(open(context)) ?? [],
   };
+}
+
+function secretsIn(fields: object): Record<string, Secret> {
+  return Object.fromEntries(Object.entries(fields).filter(([, field]) => field instanceof Secret));
 }
 
 function parseJson(value: Secret, what: string): unknown {

@@ -1,0 +1,205 @@
+import { type FleetView, isReleased } from "./fleet.ts";
+import type { Debt, RotationRecord, State } from "./record.ts";
+import { rollForward } from "./request.ts";
+import { pollMs } from "./rotation.ts";
+import {
+  begin,
+  enterIdle,
+  enterRetire,
+  failed,
+  isCompromised,
+  type Surroundings,
+  stay,
+  type Transition,
+} from "./transition.ts";
+
+export type StepName = "create" | "set" | "test" | "finish" | "announce" | "undo" | "confirm";
+
+/** What to do now. */
+export type Action =
+  /** Carry out one step and hand its outcome to `next`. */
+  | { readonly do: "step"; readonly step: StepName }
+  /** Make the target refuse an owed credential. `asks`: only if nobody uses it there. */
+  | { readonly do: "settle"; readonly debt: Debt; readonly asks: boolean }
+  /** Only the record changes. */
+  | { readonly do: "change"; readonly transition: Transition }
+  /** Nothing, until then; undefined: until somebody asks. */
+  | { readonly do: "wait"; readonly until: number | undefined };
+
+/** Whether the decision needs the agents' reports. */
+export function needsFleet(state: State): boolean {
+  return state.phase === "grace" || state.phase === "retire";
+}
+
+/** Reads the record and says what comes next. Pure; the fleet is only looked at where `needsFleet`. */
+export function decide(record: RotationRecord, fleet: FleetView, around: Surroundings): Action {
+  const { now } = around;
+  const payable = record.debts.filter((debt) => mayPay(record, debt));
+  const due = payable.find((debt) => debt.notBefore <= now);
+  if (due !== undefined) return { do: "settle", debt: due, asks: false };
+  const action = decideState(record, fleet, around);
+  if (action.do !== "wait") return action;
+  return { do: "wait", until: earliest([action.until, ...payable.map((debt) => debt.notBefore)]) };
+}
+
+/**
+ * Debts are paid before other work, with two exceptions: an urgent rotation publishes the successor first (its set makes what is
+ * owed on its slot refused), and what a retire is for is paid by retire's own rules.
+ */
+function mayPay({ state }: RotationRecord, debt: Debt): boolean {
+  if (debt.cutFirst) return true;
+  switch (state.phase) {
+    case "create":
+    case "set":
+    case "test":
+    case "finish":
+    case "announce":
+      return !state.rotation.urgent;
+    case "retire":
+      return debt.fingerprint !== state.rotation.previous?.fingerprint;
+    case "idle":
+    case "grace":
+    case "undo":
+    case "halted":
+      return true;
+  }
+}
+
+function decideState(record: RotationRecord, fleet: FleetView, around: Surroundings): Action {
+  const { state } = record;
+  switch (state.phase) {
+    case "idle":
+      return decideIdle(record, around);
+    case "create":
+    case "set":
+    case "test":
+    case "finish":
+    case "announce":
+    case "undo":
+      return state.notBefore > around.now
+        ? { do: "wait", until: state.notBefore }
+        : { do: "step", step: state.phase };
+    case "grace":
+      return decideGrace(record, state, fleet, around);
+    case "retire":
+      return decideRetire(record, state, fleet, around);
+    case "halted":
+      return { do: "wait", until: undefined };
+  }
+}
+
+function decideIdle(record: RotationRecord, around: Surroundings): Action {
+  const { now, policy } = around;
+  if (isCompromised(record, record.current)) {
+    return now < record.urgentNotBefore
+      ? { do: "wait", until: record.urgentNotBefore }
+      : change(begin(record, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around));
+  }
+  // A rotation takes the slot that a debt still holds: it waits until the debt is paid.
+  if (record.debts.length > 0) return { do: "wait", until: undefined };
+  if (record.wish !== undefined) {
+    const { requestedBy } = record.wish;
+    if (record.wish.kind === "rollback") return change(stay({ ...record, wish: undefined }));
+    return change(begin(record, { kind: "rotate", urgent: false, requestedBy }, around));
+  }
+  if (policy.everyMs === undefined || record.current === undefined) return { do: "wait", until: undefined };
+  const scheduled = record.current.since + policy.everyMs;
+  return now < scheduled
+    ? { do: "wait", until: scheduled }
+    : change(begin(record, { kind: "rotate", urgent: false, requestedBy: "schedule" }, around));
+}
+
+function decideGrace(
+  record: RotationRecord,
+  state: Extract<State, { phase: "grace" }>,
+  fleet: FleetView,
+  around: Surroundings,
+): Action {
+  const { now, policy } = around;
+  const { rotation } = state;
+  if (record.wish?.kind === "rollback") {
+    const rolled = rollForward(
+      { ...record, wish: undefined },
+      rotation.previous,
+      record.wish.requestedBy,
+      around,
+    );
+    return change(rolled);
+  }
+  const earliestEnd = state.since + Math.max(policy.graceAtLeastMs, policy.cacheTtlMs);
+  const latestEnd = Math.max(earliestEnd, state.since + policy.graceAtMostMs);
+  if (isReleased(fleet) && !state.adopted) return change(adopted(record, state, fleet));
+  if (now >= earliestEnd && isReleased(fleet)) return change(enterRetire(record, rotation, false, around));
+  if (now >= latestEnd && fleet.laggards.length === 0) {
+    return change(enterRetire(record, rotation, false, around));
+  }
+  if (now >= latestEnd && policy.onLaggards === "retire") {
+    return change(enterRetire(record, rotation, true, around));
+  }
+  if (now >= latestEnd && !state.laggardsNamed) return change(laggardsNamed(record, state, fleet));
+  if (now >= state.confirmAt) return { do: "step", step: "confirm" };
+  const nextLook = now < earliestEnd ? earliestEnd : now + pollMs(policy);
+  return {
+    do: "wait",
+    until: earliest([nextLook, state.confirmAt, now < latestEnd ? latestEnd : undefined]),
+  };
+}
+
+function adopted(
+  record: RotationRecord,
+  state: Extract<State, { phase: "grace" }>,
+  fleet: FleetView,
+): Transition {
+  const version = state.rotation.id;
+  const gone = fleet.gone.length === 0 ? "" : `; silent, and not waited for: ${fleet.gone.join(", ")}`;
+  return {
+    record: { ...record, state: { ...state, adopted: true } },
+    notes: [
+      { action: "grace.adopted", detail: `by ${fleet.adopted} of ${fleet.live} live agents${gone}`, version },
+    ],
+    events: [
+      {
+        type: "dev.keyturn.secret.adopted.v1",
+        step: "adopted",
+        data: { epoch: record.epoch, version, agents: fleet.adopted },
+      },
+    ],
+  };
+}
+
+function laggardsNamed(
+  record: RotationRecord,
+  state: Extract<State, { phase: "grace" }>,
+  fleet: FleetView,
+): Transition {
+  const reason = `still on the old version at the end of the grace window: ${fleet.laggards.join(", ")}`;
+  return {
+    record: { ...record, state: { ...state, laggardsNamed: true } },
+    notes: [{ action: "grace.laggards", detail: reason, version: state.rotation.id }],
+    events: [failed(record.epoch, "laggards", "request-refused", reason)],
+  };
+}
+
+function decideRetire(
+  record: RotationRecord,
+  state: Extract<State, { phase: "retire" }>,
+  fleet: FleetView,
+  { now, policy }: Surroundings,
+): Action {
+  const debt = record.debts.find((other) => other.fingerprint === state.rotation.previous?.fingerprint);
+  if (debt === undefined) return change(enterIdle(record, state.rotation));
+  if (now < debt.notBefore) return { do: "wait", until: debt.notBefore };
+  const cuts = state.forced || (policy.onLaggards === "retire" && now >= state.since + policy.graceAtMostMs);
+  // A hold may have slipped in just before retire began.
+  if (!cuts && fleet.laggards.length > 0) return { do: "wait", until: now + pollMs(policy) };
+  return { do: "settle", debt, asks: !cuts };
+}
+
+function change(transition: Transition): Action {
+  return { do: "change", transition };
+}
+
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}

@@ -1,0 +1,87 @@
+import { commit } from "./commit.ts";
+import { asKeyturnError, KeyturnError } from "./errors.ts";
+import { fingerprintFields } from "./fingerprint.ts";
+import { newId } from "./identifier.ts";
+import type { FingerprintMatch, Ports } from "./ports.ts";
+import { managedSecret } from "./reconcile.ts";
+import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
+import { type Answer, answer, type Request } from "./request.ts";
+import type { Secret } from "./secret.ts";
+import { type Surroundings, stay } from "./transition.ts";
+
+/**
+ * Records a request, whoever is at work: only the record changes, so it is done at once. `reconcile` carries it out.
+ * The first request for a secret puts it under Keyturn.
+ */
+export async function request(ref: string, ports: Ports, what: Request): Promise<Answer> {
+  const managed = managedSecret(ports, ref);
+  for (;;) {
+    const loaded = await ports.journal.load(ref);
+    const record = loaded?.record ?? (await firstRecord(ref, ports));
+    const around: Surroundings = {
+      policy: managed.policy,
+      now: ports.clock.now(),
+      newId: newId(ports.random),
+    };
+    const answered = answer(record, what, around);
+    if (answered.answer === "refused" || answered.record === record) return answered;
+    try {
+      const due = { ...answered, record: { ...answered.record, dueAt: around.now } };
+      const saved = await commit(ports, loaded?.revision, due, what.by);
+      return { ...answered, record: saved.record };
+    } catch (thrown) {
+      if (asKeyturnError(thrown).code !== "conflict") throw thrown;
+    }
+  }
+}
+
+/** What the store says of a secret that the journal does not know: nothing yet, or a value that somebody put there. */
+async function firstRecord(ref: string, ports: Ports): Promise<RotationRecord> {
+  const record = newRecord(ref);
+  const current = await ports.store.read(ref, "current");
+  if (current === undefined) return record;
+  const fingerprint = ports.fingerprinter.fingerprint(current.value.reveal());
+  return { ...record, current: { version: current.version, fingerprint, since: current.createdAt } };
+}
+
+/** An emergency for a version by its id; for "current", "pending" or "previous", what holds that stage now. */
+export async function versionMark(ref: string, ports: Ports, which: string): Promise<VersionMark> {
+  const staged = which === "current" || which === "pending" || which === "previous";
+  const stored = await ports.store.read(ref, staged ? which : { version: which });
+  if (stored === undefined) throw new KeyturnError("secret-missing", `${ref} has no version ${which}`);
+  return { version: stored.version, fingerprint: ports.fingerprinter.fingerprint(stored.value.reveal()) };
+}
+
+/** Which versions a leaked text belongs to. Only its fingerprints are compared; the text goes nowhere. */
+export async function identify(ports: Ports, leaked: Secret): Promise<readonly FingerprintMatch[]> {
+  const text = leaked.reveal().trim();
+  return ports.journal.identify(ports.fingerprinter.candidates(text));
+}
+
+/** Stores a value that a person brings as current, in one step, without any target being asked. `fields` can be found again when they leak. */
+export async function storeValue(
+  ref: string,
+  ports: Ports,
+  value: Secret,
+  fields: Readonly<Record<string, Secret>>,
+): Promise<string> {
+  const version = newId(ports.random);
+  const current = await ports.store.read(ref, "current");
+  await ports.store.savePending(ref, version, value);
+  await ports.store.promote(ref, version, current?.version);
+  await ports.journal.remember(ref, version, fingerprintFields(fields, ports.fingerprinter));
+  return version;
+}
+
+/** Looks for schedules that begin by themselves: a secret whose manifest says `every` is due when its age says so. */
+export async function enrolSchedules(ports: Ports): Promise<void> {
+  for (const ref of ports.secrets.refs()) {
+    const loaded = await ports.journal.load(ref);
+    const every = ports.secrets.get(ref)?.policy.everyMs;
+    if (loaded === undefined || every === undefined || loaded.record.current === undefined) continue;
+    const dueAt = loaded.record.current.since + every;
+    const { record } = loaded;
+    if (record.state.phase !== "idle" || (record.dueAt !== null && record.dueAt <= dueAt)) continue;
+    await commit(ports, loaded.revision, stay({ ...record, dueAt }), "keyturn");
+  }
+}

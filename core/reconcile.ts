@@ -1,0 +1,217 @@
+import { commit, flush } from "./commit.ts";
+import { type Action, decide, needsFleet } from "./decide.ts";
+import { asKeyturnError, KeyturnError } from "./errors.ts";
+import { type FleetView, viewFleet } from "./fleet.ts";
+import { newId } from "./identifier.ts";
+import type { Loaded, ManagedSecret, Ports } from "./ports.ts";
+import type { RotationRecord } from "./record.ts";
+import { Redactor, redactingLog } from "./redact.ts";
+import { next, type Outcome } from "./rotation.ts";
+import type { Rotator } from "./rotator.ts";
+import { Session } from "./session.ts";
+import { perform } from "./steps.ts";
+import { backoffMs, rotationOf, type Surroundings, stay, type Transition } from "./transition.ts";
+
+export interface ReconcileOptions {
+  /** Names this worker in leases and in the audit. */
+  readonly worker: string;
+  /** Workers known to be gone: their leases hold nobody. */
+  readonly deadWorkers?: ReadonlySet<string>;
+  /** No new step begins after this time; the record stays due. */
+  readonly until?: number;
+  /** Told of every change, after it is saved. */
+  readonly observe?: (transition: Transition) => void;
+}
+
+export interface Reconciled {
+  /** `waiting`: nothing to do until `until`. `busy`: another worker is at it until then. `paused`: this worker's time ran short. */
+  readonly result: "waiting" | "busy" | "paused";
+  readonly until: number | undefined;
+  readonly record: RotationRecord;
+}
+
+/** A record whose secret is not in the manifest, or a worker that ran out of luck, is looked at again after this long. */
+const laterMs = 60_000;
+
+/**
+ * Brings one secret as far as it goes now: looks at what is, decides, claims, acts, records, and again, until there is nothing to do or
+ * a time to wait for. May run anywhere, any number of times, at once: of two that act on one state only one can record it.
+ */
+export async function reconcile(ref: string, ports: Ports, options: ReconcileOptions): Promise<Reconciled> {
+  const managed = managedSecret(ports, ref);
+  const rotator = await ports.rotators.load(managed.type);
+  const run = new Run(ports, managed, rotator, options);
+  try {
+    return await run.toTheEnd();
+  } finally {
+    await run.close();
+  }
+}
+
+export function managedSecret(ports: Ports, ref: string): ManagedSecret {
+  const managed = ports.secrets.get(ref);
+  if (managed !== undefined) return managed;
+  throw new KeyturnError("input-invalid", `the manifest has no secret ${ref}`);
+}
+
+class Run {
+  readonly #ports: Ports;
+  readonly #managed: ManagedSecret;
+  readonly #rotator: Rotator;
+  readonly #options: ReconcileOptions;
+  readonly #redactor = new Redactor();
+  #session = new Session();
+
+  constructor(ports: Ports, managed: ManagedSecret, rotator: Rotator, options: ReconcileOptions) {
+    this.#redactor = new Redactor();
+    this.#ports = { ...ports, log: redactingLog(ports.log, this.#redactor) };
+    this.#managed = managed;
+    this.#rotator = rotator;
+    this.#options = options;
+  }
+
+  async close(): Promise<void> {
+    await this.#session.close();
+  }
+
+  async toTheEnd(): Promise<Reconciled> {
+    for (;;) {
+      const loaded = await this.#ports.journal.load(this.#managed.ref);
+      if (loaded === undefined) {
+        throw new KeyturnError("secret-missing", `${this.#managed.ref} is not under Keyturn yet`);
+      }
+      const ended = await this.#once(loaded).catch((thrown: unknown) => {
+        if (asKeyturnError(thrown).code === "conflict") return undefined;
+        throw thrown;
+      });
+      if (ended !== undefined) return ended;
+    }
+  }
+
+  /** One decision and what follows from it. A conflict anywhere means that the record has moved: read again. */
+  async #once(loaded: Loaded): Promise<Reconciled | undefined> {
+    const { clock } = this.#ports;
+    const other = this.#leaseOfOther(loaded.record);
+    if (other !== undefined) return { result: "busy", until: other, record: loaded.record };
+    const record = await flush(this.#ports, loaded.record);
+    const action = decide(record, await this.#fleet(record), this.#around());
+    switch (action.do) {
+      case "wait":
+        return this.#rest(loaded, record, action.until);
+      case "change":
+        await this.#save(loaded.revision, this.#leased(action.transition));
+        return undefined;
+      case "step":
+      case "settle": {
+        const { until } = this.#options;
+        if (until !== undefined && clock.now() >= until) {
+          await this.#rest(loaded, record, clock.now());
+          return { result: "paused", until: clock.now(), record };
+        }
+        const claimed = await this.#claim(loaded, record);
+        const outcome = await this.#act(action, claimed.record);
+        await this.#save(claimed.revision, this.#leased(next(claimed.record, outcome, this.#around())));
+        return undefined;
+      }
+    }
+  }
+
+  async #act(action: Extract<Action, { do: "step" | "settle" }>, record: RotationRecord): Promise<Outcome> {
+    const ports = this.#ports;
+    const stand = {
+      ports,
+      managed: this.#managed,
+      rotator: this.#rotator,
+      record,
+      session: this.#session,
+      redactor: this.#redactor,
+    };
+    const what = action.do === "settle" ? "retire" : action.step;
+    try {
+      return await this.#session.within(ports.clock, this.#managed.policy.stepDeadlineMs, what, () =>
+        perform(action, stand),
+      );
+    } catch (thrown) {
+      const error = asKeyturnError(thrown);
+      // Whatever the step kept open is in a state that nobody knows.
+      await this.#session.close(error);
+      this.#session = new Session();
+      ports.log("warn", `${what} of ${record.ref} failed`, { code: error.code, error });
+      const { code, disposition } = error;
+      const failure = {
+        result: "failed",
+        code,
+        disposition,
+        message: this.#redactor.redact(error.message),
+      } as const;
+      return action.do === "settle"
+        ? { step: "settle", debt: action.debt, ...failure }
+        : { step: action.step, ...failure };
+    }
+  }
+
+  async #fleet(record: RotationRecord): Promise<FleetView> {
+    const rotation = rotationOf(record.state);
+    const agents = needsFleet(record.state) ? await this.#ports.journal.agents(record.ref) : [];
+    const versions = { old: rotation?.previous?.version, new: rotation?.id ?? "" };
+    return viewFleet(agents, versions, this.#managed.policy, this.#ports.clock.now());
+  }
+
+  #leaseOfOther({ lease }: RotationRecord): number | undefined {
+    if (lease === undefined || lease.holder === this.#options.worker) return undefined;
+    if (lease.until <= this.#ports.clock.now()) return undefined;
+    return this.#options.deadWorkers?.has(lease.holder) === true ? undefined : lease.until;
+  }
+
+  /** Keeps others away for one step. A lease that this worker has already is only renewed with what it saves anyway. */
+  async #claim(loaded: Loaded, record: RotationRecord): Promise<Loaded> {
+    const held = loaded.record.lease;
+    const enough = this.#ports.clock.now() + this.#managed.policy.stepDeadlineMs;
+    if (held?.holder === this.#options.worker && held.until >= enough) return { ...loaded, record };
+    return this.#save(loaded.revision, this.#leased(stay(record)));
+  }
+
+  #leased(transition: Transition): Transition {
+    // Twice the deadline: a lease that was just renewed covers the next step without another save.
+    const until = this.#ports.clock.now() + 2 * this.#managed.policy.stepDeadlineMs;
+    const lease = { holder: this.#options.worker, until };
+    return { ...transition, record: { ...transition.record, lease, dueAt: until } };
+  }
+
+  /** Lets go of the lease and says when to look again; saves only if that changes anything. */
+  async #rest(loaded: Loaded, record: RotationRecord, until: number | undefined): Promise<Reconciled> {
+    const unsent = record.outbox.entries.length + record.outbox.events.length > 0;
+    const retryAt = unsent
+      ? this.#ports.clock.now() + backoffMs(this.#managed.policy, record.outbox.attempts)
+      : undefined;
+    const times = [until, retryAt].filter((time) => time !== undefined);
+    const dueAt = times.length === 0 ? null : Math.min(...times);
+    const changed =
+      record !== loaded.record || loaded.record.lease !== undefined || loaded.record.dueAt !== dueAt;
+    const rested = { ...record, lease: undefined, dueAt };
+    if (changed) await this.#save(loaded.revision, stay(rested));
+    return { result: "waiting", until: dueAt ?? undefined, record: rested };
+  }
+
+  async #save(revision: number, transition: Transition): Promise<Loaded> {
+    const saved = await commit(this.#ports, revision, transition, this.#options.worker);
+    if (transition.notes.length > 0) this.#options.observe?.({ ...transition, record: saved.record });
+    return saved;
+  }
+
+  #around(): Surroundings {
+    return {
+      policy: this.#managed.policy,
+      now: this.#ports.clock.now(),
+      newId: newId(this.#ports.random),
+    };
+  }
+}
+
+/** Puts a record whose secret the manifest no longer has out of the way, without forgetting it. */
+export async function postpone(ref: string, ports: Ports): Promise<void> {
+  const loaded = await ports.journal.load(ref);
+  if (loaded === undefined) return;
+  const dueAt = ports.clock.now() + laterMs;
+  await ports.journal.save({ ...loaded.record, dueAt }, loaded.revision);
+}

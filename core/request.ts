@@ -1,0 +1,329 @@
+import type { RotationRecord, State, VersionMark } from "./record.ts";
+import {
+  andThen,
+  beforeFinish,
+  begin,
+  enterRetire,
+  enterUndo,
+  isCompromised,
+  type Note,
+  owe,
+  rotationOf,
+  type Surroundings,
+  stay,
+  type Transition,
+} from "./transition.ts";
+
+/** What a person, a schedule or an incident asks for. */
+export type Request =
+  | { readonly kind: "rotate"; readonly by: string }
+  /** `insist`: a person says so, knowing that the rotation is halted. */
+  | { readonly kind: "cancel"; readonly by: string; readonly insist: boolean }
+  | { readonly kind: "rollback"; readonly by: string; readonly insist: boolean }
+  | {
+      readonly kind: "emergency";
+      readonly by: string;
+      readonly version: VersionMark;
+      readonly cutFirst: boolean;
+    }
+  /** Ends a halt: the same state again, its tries counted anew. */
+  | { readonly kind: "resume"; readonly by: string };
+
+/**
+ * - `began`: a rotation, an undo, a rollback or a cut begins by this request.
+ * - `joined`: what was asked for is already under way.
+ * - `waiting`: recorded; it begins as soon as it can.
+ * - `nothing`: there is nothing to do.
+ * - `refused`: nothing has changed, and `why` says what to do instead.
+ */
+export interface Answer extends Transition {
+  readonly answer: "began" | "joined" | "waiting" | "nothing" | "refused";
+  readonly why: string;
+}
+
+/** The design's request table: a pure, total function of request and state. */
+export function answer(record: RotationRecord, request: Request, around: Surroundings): Answer {
+  switch (request.kind) {
+    case "rotate":
+      return rotate(record, request.by, around);
+    case "cancel":
+      return cancel(record, request, around);
+    case "rollback":
+      return rollback(record, request, around);
+    case "emergency":
+      return emergency(record, request, around);
+    case "resume":
+      return resume(record, request.by, around);
+  }
+}
+
+function rotate(record: RotationRecord, by: string, around: Surroundings): Answer {
+  const { state } = record;
+  switch (state.phase) {
+    case "idle":
+      if (record.debts.length > 0) {
+        const versions = record.debts.map((debt) => debt.version).join(", ");
+        return wish(record, "rotate", by, `not yet proven refused, and paid first: ${versions}`, around);
+      }
+      return began(
+        begin(record, { kind: "rotate", urgent: false, requestedBy: by }, around),
+        "rotation begins",
+      );
+    case "create":
+    case "set":
+    case "test":
+    case "finish":
+    case "announce":
+      return as("joined", stay(record), `rotation ${state.rotation.id} is under way`);
+    case "grace":
+    case "retire":
+    case "undo":
+      return wish(record, "rotate", by, `it begins when the ${state.phase} under way has ended`, around);
+    case "halted":
+      return refuse(record, `halted in ${state.from}: ${state.code}: ${state.reason}`);
+  }
+}
+
+function cancel(
+  record: RotationRecord,
+  request: { by: string; insist: boolean },
+  around: Surroundings,
+): Answer {
+  const { state } = record;
+  const reason = { code: "cancelled", message: `cancelled by ${request.by}` };
+  switch (state.phase) {
+    case "idle":
+    case "undo":
+      return as("nothing", stay(record), "no rotation is under way that could be cancelled");
+    case "create":
+    case "set":
+    case "test":
+      return began(enterUndo(record, state.rotation, reason, around.now), "the candidate is taken back");
+    case "finish":
+    case "announce":
+    case "grace":
+      return refuse(record, "the new version is out already: use rollback");
+    case "retire":
+      return refuse(record, "the old credential is being retired: rotate instead");
+    case "halted":
+      if (state.rotation === undefined || !beforeFinish(state.from)) {
+        return refuse(record, `halted in ${state.from}, where nothing can be taken back: ${state.reason}`);
+      }
+      if (!request.insist) return refuse(record, `halted: ${state.reason}; cancel it on purpose to undo it`);
+      return began(enterUndo(record, state.rotation, reason, around.now), "the candidate is taken back");
+  }
+}
+
+function rollback(
+  record: RotationRecord,
+  request: { by: string; insist: boolean },
+  around: Surroundings,
+): Answer {
+  const { state } = record;
+  switch (state.phase) {
+    case "idle":
+      return refuse(record, "the old credential is retired: rotate instead");
+    case "create":
+    case "set":
+    case "test":
+      return began(
+        enterUndo(
+          record,
+          state.rotation,
+          { code: "cancelled", message: `rolled back by ${request.by}` },
+          around.now,
+        ),
+        "nothing was published yet: the candidate is taken back",
+      );
+    case "finish":
+    case "announce":
+      if (isCompromised(record, state.rotation.previous))
+        return refuse(record, "the old version is compromised");
+      return wish(
+        record,
+        "rollback",
+        request.by,
+        "it begins as soon as the new version is announced",
+        around,
+      );
+    case "grace":
+      return rollForward(record, state.rotation.previous, request.by, around);
+    case "retire":
+      return refuse(record, "the old credential is being retired: rotate instead");
+    case "undo":
+      return as("nothing", stay(record), "the candidate is being taken back already");
+    case "halted":
+      if (state.from !== "grace") return refuse(record, `halted in ${state.from}: ${state.reason}`);
+      if (!request.insist) return refuse(record, `halted: ${state.reason}; roll back on purpose to try`);
+      return rollForward(record, state.rotation?.previous, request.by, around);
+  }
+}
+
+/** Bringing a value back is a rotation of its own: moving a label would publish a password that may be dead. */
+export function rollForward(
+  record: RotationRecord,
+  previous: VersionMark | undefined,
+  by: string,
+  around: Surroundings,
+): Answer {
+  if (previous === undefined) return refuse(record, "there is no version before this one");
+  if (isCompromised(record, previous)) return refuse(record, "the old version is compromised");
+  const how = { kind: "rollback", urgent: false, requestedBy: by, restores: previous } as const;
+  return began(begin(record, how, around), "the old value becomes current again");
+}
+
+function resume(record: RotationRecord, by: string, { now }: Surroundings): Answer {
+  const { state } = record;
+  if (state.phase !== "halted") return as("nothing", stay(record), "it is not halted");
+  const note = { action: "resumed", detail: `after ${state.code} in ${state.from}`, actor: by };
+  return began(stay({ ...record, state: resumedState(state, now) }, note), `it goes on with ${state.from}`);
+}
+
+function resumedState(state: Extract<State, { phase: "halted" }>, now: number): State {
+  const { rotation, from } = state;
+  if (rotation === undefined || from === "idle") return { phase: "idle" };
+  const again = { rotation, attempts: 0, notBefore: now };
+  switch (from) {
+    case "grace":
+      return {
+        phase: from,
+        ...again,
+        since: now,
+        confirmAt: now,
+        refusals: 0,
+        adopted: false,
+        laggardsNamed: false,
+      };
+    case "retire":
+      return { phase: from, ...again, since: now, forced: rotation.urgent };
+    case "undo":
+      return { phase: from, ...again, reason: state.reason };
+    default:
+      return { phase: from, ...again };
+  }
+}
+
+type Emergency = Extract<Request, { kind: "emergency" }>;
+
+/** Marks the version, raises the epoch over whoever is at work, and does what its stage asks for. */
+function emergency(record: RotationRecord, request: Emergency, around: Surroundings): Answer {
+  const { version: mark, by, cutFirst } = request;
+  if (record.compromised.some((entry) => entry.version === mark.version) && !cutFirst) {
+    return as("joined", stay(record), "this version is being cut off already, or was");
+  }
+  const marked: RotationRecord = {
+    ...record,
+    epoch: record.epoch + 1,
+    lease: undefined,
+    compromised: [
+      ...record.compromised.filter((entry) => entry.version !== mark.version),
+      { ...mark, reportedBy: by, at: around.now },
+    ],
+  };
+  const cut = cutFirst
+    ? owe(marked, mark, { reason: "leaked", cutFirst, notBefore: around.now }, around.now)
+    : marked;
+  const reported: Transition = {
+    record: cut,
+    notes: [
+      {
+        action: "emergency.requested",
+        detail: cutFirst ? "cut first" : "",
+        version: mark.version,
+        actor: by,
+      },
+    ],
+    events: [
+      {
+        type: "dev.keyturn.secret.revoked.v1",
+        step: `revoked/${mark.version}`,
+        data: { epoch: marked.epoch, version: mark.version },
+      },
+    ],
+  };
+  return began(
+    andThen(reported, (after) => strike(after, mark, around)),
+    "the version is being cut off",
+  );
+}
+
+function strike(record: RotationRecord, mark: VersionMark, around: Surroundings): Transition {
+  const stage = stageOf(record, mark);
+  const { state } = record;
+  if (stage === "other") return cutNow(record, mark, around);
+  // Which version is current is just being decided: the row is looked up again after announce.
+  if (state.phase === "finish" || state.phase === "announce") return stay(record);
+  switch (stage) {
+    case "current":
+      return urgently(record, around);
+    case "pending":
+      return takeBackPending(record, around);
+    case "previous":
+      return state.phase === "grace" || (state.phase === "retire" && !state.forced)
+        ? enterRetire(record, state.rotation, true, around)
+        : cutNow(record, mark, around);
+  }
+}
+
+function stageOf(record: RotationRecord, mark: VersionMark): "current" | "pending" | "previous" | "other" {
+  const rotation = rotationOf(record.state);
+  if (mark.version === record.current?.version) return "current";
+  if (mark.version === rotation?.id) return "pending";
+  return mark.version === rotation?.previous?.version ? "previous" : "other";
+}
+
+function takeBackPending(record: RotationRecord, around: Surroundings): Transition {
+  const { state } = record;
+  const rotation = rotationOf(state);
+  // What undo takes back is refused by undo itself.
+  if (rotation === undefined || state.phase === "undo") return stay(record);
+  const reason = { code: "leaked", message: "pending is compromised" };
+  return andThen(enterUndo(record, rotation, reason, around.now), (undoing) =>
+    stay({ ...undoing, wish: { kind: "rotate", requestedBy: "emergency", at: around.now } }),
+  );
+}
+
+/** Begins the successor of a compromised current. What the rotation under way left behind becomes a debt. */
+function urgently(record: RotationRecord, around: Surroundings): Transition {
+  const { state } = record;
+  const { now } = around;
+  const rotation = rotationOf(state);
+  const phase = state.phase === "halted" ? state.from : state.phase;
+  const published = phase === "grace" || phase === "retire";
+  const left = published ? rotation?.previous : (rotation?.pending ?? rotation?.restores);
+  const owes = left !== undefined && left.fingerprint !== record.current?.fingerprint;
+  const owing = owes
+    ? owe(record, left, { reason: "superseded", cutFirst: false, notBefore: now }, now)
+    : record;
+  return begin(owing, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around);
+}
+
+function cutNow(record: RotationRecord, mark: VersionMark, { now }: Surroundings): Transition {
+  const known = record.debts.some((debt) => debt.fingerprint === mark.fingerprint && debt.cutFirst);
+  return known
+    ? stay(record)
+    : stay(owe(record, mark, { reason: "leaked", cutFirst: false, notBefore: now }, now));
+}
+
+function wish(
+  record: RotationRecord,
+  kind: "rotate" | "rollback",
+  by: string,
+  why: string,
+  { now }: Surroundings,
+): Answer {
+  const note: Note = { action: `${kind}.requested`, detail: why, actor: by };
+  return as("waiting", stay({ ...record, wish: { kind, requestedBy: by, at: now } }, note), why);
+}
+
+function as(kind: Answer["answer"], transition: Transition, why: string): Answer {
+  return { ...transition, answer: kind, why };
+}
+
+function began(transition: Transition, why: string): Answer {
+  return as("began", transition, why);
+}
+
+function refuse(record: RotationRecord, why: string): Answer {
+  return as("refused", stay(record), why);
+}

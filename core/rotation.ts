@@ -1,0 +1,381 @@
+import type { ErrorCode } from "./errors.ts";
+import type { Debt, Rotation, RotationRecord, State, VersionMark } from "./record.ts";
+import {
+  andThen,
+  backoffMs,
+  beforeFinish,
+  begin,
+  enterIdle,
+  enterRetire,
+  enterUndo,
+  failed,
+  halt,
+  isCompromised,
+  owe,
+  type Surroundings,
+  stay,
+  type Transition,
+} from "./transition.ts";
+
+/** How often in a row the target must refuse the new credential in grace before it is believed. */
+export const refusalsBelieved = 3;
+
+interface Failure {
+  readonly result: "failed";
+  readonly code: ErrorCode;
+  readonly disposition: "retry" | "reject" | "halt";
+  /** Free of values. */
+  readonly message: string;
+}
+
+/** What one step came to. */
+export type Outcome =
+  | {
+      readonly step: "create";
+      readonly result: "saved";
+      readonly pending: VersionMark;
+      /** What the store has as current: the truth, should someone have changed it there. */
+      readonly current: VersionMark | undefined;
+    }
+  | { readonly step: "create"; readonly result: "foreign"; readonly pending: VersionMark }
+  | { readonly step: "set" | "test" | "finish" | "announce" | "undo"; readonly result: "done" }
+  | { readonly step: "confirm"; readonly result: "works" | "unknown" }
+  | { readonly step: "confirm"; readonly result: "refused"; readonly previousWorks: boolean }
+  | {
+      readonly step: "settle";
+      readonly debt: Debt;
+      /** `gone`: the store has disabled the value, which it does only once it was proven refused. */
+      readonly result: "refused" | "gone";
+      readonly sessionsEnded: number;
+      readonly survives: readonly string[];
+    }
+  | {
+      readonly step: "settle";
+      readonly debt: Debt;
+      readonly result: "in-use";
+      readonly clients: readonly string[];
+    }
+  | ({ readonly step: "settle"; readonly debt: Debt } & Failure)
+  | ({ readonly step: "confirm" } & Failure)
+  | ({ readonly step: "create" | "set" | "test" | "finish" | "announce" | "undo" } & Failure);
+
+/**
+ * What becomes of the record when a step has come to something. Pure and total: an outcome that the state does not wait
+ * for changes nothing.
+ */
+export function next(record: RotationRecord, outcome: Outcome, around: Surroundings): Transition {
+  if (outcome.step === "settle") return settled(record, outcome, around);
+  const { state } = record;
+  if (outcome.step === "confirm") {
+    return state.phase === "grace" ? confirmed(record, state, outcome, around) : stay(record);
+  }
+  if (state.phase !== outcome.step) return stay(record);
+  if (outcome.result === "failed") return stepFailed(record, state, outcome, around);
+  return stepDone(record, state.rotation, outcome, around);
+}
+
+type Worked = Extract<State, { rotation: Rotation; attempts: number }>;
+
+function stepDone(
+  record: RotationRecord,
+  rotation: Rotation,
+  outcome: Exclude<Outcome, Failure | { step: "settle" | "confirm" }>,
+  around: Surroundings,
+): Transition {
+  const version = rotation.id;
+  const on = (
+    phase: "set" | "test" | "finish" | "announce",
+    changes: Partial<RotationRecord> = {},
+  ): Transition =>
+    stay(
+      { ...record, state: { phase, rotation, attempts: 0, notBefore: around.now }, ...changes },
+      { action: `${outcome.step}.done`, detail: "", version },
+    );
+  switch (outcome.step) {
+    case "create":
+      return outcome.result === "saved"
+        ? created(record, rotation, outcome, around)
+        : foreignPending(record, outcome.pending, around);
+    case "set":
+      return on("test");
+    case "test":
+      return on("finish");
+    case "finish": {
+      const promoted = rotation.pending ?? { version, fingerprint: "" };
+      return on("announce", { current: { ...promoted, since: around.now } });
+    }
+    case "announce":
+      return andThen(stay(record, { action: "announce.done", detail: "", version }), (announced) =>
+        afterAnnounce(announced, rotation, around),
+      );
+    case "undo":
+      return undone(record, rotation, around);
+  }
+}
+
+function created(
+  record: RotationRecord,
+  rotation: Rotation,
+  { pending, current }: { pending: VersionMark; current: VersionMark | undefined },
+  { now }: Surroundings,
+): Transition {
+  const outside =
+    current !== undefined && record.current !== undefined && current.version !== record.current.version;
+  const since = outside ? now : (record.current?.since ?? now);
+  const known = { ...rotation, pending, previous: current };
+  return stay(
+    {
+      ...record,
+      current: current && { ...current, since },
+      state: { phase: "set", rotation: known, attempts: 0, notBefore: now },
+    },
+    {
+      action: "create.done",
+      detail: outside ? "current was changed in the store from outside" : "",
+      version: rotation.id,
+    },
+  );
+}
+
+/** Someone else's candidate sits on pending. It may be live at the target, so it is owed before it is put aside. */
+function foreignPending(record: RotationRecord, pending: VersionMark, { now }: Surroundings): Transition {
+  const raised = { ...record, epoch: record.epoch + 1 };
+  return stay(owe(raised, pending, { reason: "foreign", cutFirst: false, notBefore: now }, now), {
+    action: "debt.recorded",
+    detail: "a candidate of another rotation was pending",
+    version: pending.version,
+  });
+}
+
+/** The new version is out: its row is looked up anew, for an emergency may have struck on the way. */
+export function afterAnnounce(record: RotationRecord, rotation: Rotation, around: Surroundings): Transition {
+  const { now, policy } = around;
+  const { previous } = rotation;
+  if (isCompromised(record, record.current)) {
+    const owing =
+      previous === undefined
+        ? record
+        : owe(record, previous, { reason: "retired", cutFirst: false, notBefore: now }, now);
+    return begin(owing, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around);
+  }
+  if (previous === undefined) return enterIdle(record, rotation);
+  if (rotation.urgent || isCompromised(record, previous)) return enterRetire(record, rotation, true, around);
+  return stay(
+    {
+      ...record,
+      state: {
+        phase: "grace",
+        rotation,
+        since: now,
+        confirmAt: now + policy.confirmEveryMs,
+        refusals: 0,
+        adopted: false,
+        laggardsNamed: false,
+        attempts: 0,
+        notBefore: now,
+      },
+    },
+    { action: "grace.began", detail: "", version: rotation.id },
+  );
+}
+
+/** Proven refused and put aside: nothing of the candidate is owed any more. */
+function undone(record: RotationRecord, rotation: Rotation, { now }: Surroundings): Transition {
+  const debts = record.debts.filter((debt) => debt.fingerprint !== rotation.pending?.fingerprint);
+  const compromised = seenRefused(record, rotation.pending, now);
+  const ended: RotationRecord = { ...record, state: { phase: "idle" }, debts, compromised };
+  // A rollback that never saved its candidate leaves the value that it wanted back alive, and in nobody's use.
+  const alive = rotation.pending === undefined ? rotation.restores : undefined;
+  return stay(
+    alive === undefined
+      ? ended
+      : owe(ended, alive, { reason: "superseded", cutFirst: false, notBefore: now }, now),
+    { action: "undo.done", detail: "", version: rotation.id },
+  );
+}
+
+function stepFailed(
+  record: RotationRecord,
+  state: Worked,
+  failure: Failure,
+  around: Surroundings,
+): Transition {
+  const { now, policy } = around;
+  const attempts = state.attempts + 1;
+  const { code, message } = failure;
+  const exhausted = attempts >= policy.attemptsMax;
+  if (failure.disposition === "halt") return halt(record, failure, now);
+  if (beforeFinish(state.phase) && (failure.disposition === "reject" || exhausted)) {
+    return enterUndo(record, state.rotation, failure, now);
+  }
+  if (
+    state.phase === "announce" &&
+    (failure.disposition === "reject" || exhausted || state.rotation.urgent)
+  ) {
+    // Events are hints: agents read on their own pulse too, and an emergency must not wait for a bus.
+    const missed = { action: "announce.failed", detail: `${code}: ${message}`, version: state.rotation.id };
+    return andThen(stay(record, missed), (announced) => afterAnnounce(announced, state.rotation, around));
+  }
+  // Past this point there is only forward: a conflict or a rejection needs a person, an outage needs patience.
+  if (failure.disposition === "reject" || (code === "conflict" && exhausted))
+    return halt(record, failure, now);
+  return {
+    record: { ...record, state: { ...state, attempts, notBefore: now + backoffMs(policy, attempts) } },
+    notes:
+      attempts > policy.attemptsMax ? [] : [failureNote(state.phase, attempts, failure, state.rotation.id)],
+    events: attempts === policy.attemptsMax ? [failed(record.epoch, "delayed", code, message)] : [],
+  };
+}
+
+function failureNote(step: string, attempts: number, failure: Failure, version: string) {
+  return {
+    action: `${step}.failed`,
+    detail: `try ${attempts}: ${failure.code}: ${failure.message}`,
+    version,
+  };
+}
+
+function confirmed(
+  record: RotationRecord,
+  state: Extract<State, { phase: "grace" }>,
+  outcome: Extract<Outcome, { step: "confirm" }>,
+  around: Surroundings,
+): Transition {
+  const { now, policy } = around;
+  const confirmAt = now + policy.confirmEveryMs;
+  if (outcome.result !== "refused") {
+    const refusals = outcome.result === "works" ? 0 : state.refusals;
+    return stay({ ...record, state: { ...state, confirmAt, refusals } });
+  }
+  const refusals = state.refusals + 1;
+  if (refusals < refusalsBelieved) {
+    return stay(
+      { ...record, state: { ...state, confirmAt, refusals } },
+      { action: "confirm.refused", detail: `${refusals} times in a row`, version: state.rotation.id },
+    );
+  }
+  const { previous } = state.rotation;
+  if (outcome.previousWorks && previous !== undefined && !isCompromised(record, previous)) {
+    return begin(
+      record,
+      { kind: "rollback", urgent: false, requestedBy: "keyturn", restores: previous },
+      around,
+    );
+  }
+  return halt(
+    record,
+    { code: "current-broken", message: "the target refuses the new credential in grace" },
+    now,
+  );
+}
+
+function settled(
+  record: RotationRecord,
+  outcome: Extract<Outcome, { step: "settle" }>,
+  around: Surroundings,
+): Transition {
+  const debt = record.debts.find((other) => other.fingerprint === outcome.debt.fingerprint);
+  if (debt === undefined) return stay(record);
+  if (outcome.result === "in-use") return stillInUse(record, debt, outcome.clients, around);
+  if (outcome.result === "failed") return settleFailed(record, debt, outcome, around);
+  return paid(record, debt, outcome, around);
+}
+
+function paid(
+  record: RotationRecord,
+  debt: Debt,
+  outcome: { result: "refused" | "gone"; sessionsEnded: number; survives: readonly string[] },
+  { now }: Surroundings,
+): Transition {
+  const { version } = debt;
+  const survives = outcome.survives.length === 0 ? "" : `; survives: ${outcome.survives.join(", ")}`;
+  const cleared: Transition = {
+    record: {
+      ...record,
+      debts: record.debts.filter((other) => other !== debt),
+      compromised: seenRefused(record, debt, now),
+    },
+    notes: [
+      {
+        action: "debt.paid",
+        detail:
+          outcome.result === "gone"
+            ? "it was disabled after it had been proven refused"
+            : `proven refused; ${outcome.sessionsEnded} sessions ended${survives}`,
+        version,
+      },
+    ],
+    events: [
+      {
+        type: "dev.keyturn.secret.retired.v1",
+        step: `retired/${version}`,
+        data: { epoch: record.epoch, version, sessionsEnded: outcome.sessionsEnded },
+      },
+    ],
+  };
+  const { state } = record;
+  const ends = state.phase === "retire" && state.rotation.previous?.fingerprint === debt.fingerprint;
+  return ends ? andThen(cleared, (after) => enterIdle(after, state.rotation)) : cleared;
+}
+
+function seenRefused(record: RotationRecord, mark: VersionMark | undefined, now: number) {
+  return record.compromised.map((entry) =>
+    entry.refusedAt === undefined &&
+    (entry.version === mark?.version || entry.fingerprint === mark?.fingerprint)
+      ? { ...entry, refusedAt: now }
+      : entry,
+  );
+}
+
+function settleFailed(
+  record: RotationRecord,
+  debt: Debt,
+  failure: Failure,
+  { now, policy }: Surroundings,
+): Transition {
+  const attempts = debt.attempts + 1;
+  const notBefore = now + backoffMs(policy, attempts);
+  const { version } = debt;
+  return {
+    record: postponed(record, debt, attempts, notBefore),
+    notes: attempts > policy.attemptsMax ? [] : [failureNote("retire", attempts, failure, version)],
+    events:
+      attempts === policy.attemptsMax
+        ? [
+            failed(
+              record.epoch,
+              "delayed",
+              failure.code,
+              `${version} is not proven refused: ${failure.message}`,
+            ),
+          ]
+        : [],
+  };
+}
+
+/** Every agent that reports has released it, and yet the target sees sessions: readers that report nothing. */
+function stillInUse(
+  record: RotationRecord,
+  debt: Debt,
+  clients: readonly string[],
+  { now, policy }: Surroundings,
+): Transition {
+  const attempts = debt.attempts + 1;
+  const reason = `${debt.version} is still used at the target by ${clients.join(", ")}`;
+  return {
+    record: postponed(record, debt, attempts, now + pollMs(policy)),
+    notes: attempts === 1 ? [{ action: "retire.waits", detail: reason, version: debt.version }] : [],
+    events:
+      attempts === policy.attemptsMax ? [failed(record.epoch, "laggards", "request-refused", reason)] : [],
+  };
+}
+
+function postponed(record: RotationRecord, debt: Debt, attempts: number, notBefore: number): RotationRecord {
+  const debts = record.debts.map((other) => (other === debt ? { ...debt, attempts, notBefore } : other));
+  return { ...record, debts };
+}
+
+/** How often users are looked for while something waits for them. */
+export function pollMs(policy: { readonly cacheTtlMs: number }): number {
+  return Math.max(200, policy.cacheTtlMs / 2);
+}

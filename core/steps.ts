@@ -1,0 +1,288 @@
+import { envelope } from "./commit.ts";
+import type { Action } from "./decide.ts";
+import { asKeyturnError, KeyturnError } from "./errors.ts";
+import { fingerprintFields } from "./fingerprint.ts";
+import type { ManagedSecret, Ports, StoredSecret } from "./ports.ts";
+import type { Debt, Rotation, RotationRecord, VersionMark } from "./record.ts";
+import { type Redactor, redactingLog } from "./redact.ts";
+import { type Outcome, refusalsBelieved } from "./rotation.ts";
+import type { RawContext, Rotator } from "./rotator.ts";
+import type { Secret } from "./secret.ts";
+import type { Session } from "./session.ts";
+import { rotationOf } from "./transition.ts";
+
+/** Where a step happens. */
+export interface Stand {
+  readonly ports: Ports;
+  readonly managed: ManagedSecret;
+  readonly rotator: Rotator;
+  readonly record: RotationRecord;
+  readonly session: Session;
+  readonly redactor: Redactor;
+}
+
+/** Carries out one step. Every way of failing throws. */
+export async function perform(
+  action: Extract<Action, { do: "step" | "settle" }>,
+  stand: Stand,
+): Promise<Outcome> {
+  if (action.do === "settle") return settle(stand, action.debt, action.asks);
+  const rotation = rotationOf(stand.record.state);
+  if (rotation === undefined) throw new KeyturnError("internal", `${action.step} without a rotation`);
+  switch (action.step) {
+    case "create":
+      return create(stand, rotation);
+    case "set":
+      return set(stand, rotation);
+    case "test":
+      return test(stand, rotation);
+    case "finish":
+      return finish(stand, rotation);
+    case "announce":
+      return announce(stand, rotation);
+    case "undo":
+      return undo(stand, rotation);
+    case "confirm":
+      return confirm(stand, rotation);
+  }
+}
+
+async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
+  const { ports, rotator, record } = stand;
+  const { ref } = record;
+  const current = await read(stand, "current");
+  const found = await read(stand, "pending");
+  if (found !== undefined && found.version !== rotation.id) {
+    const mark = markOf(stand, found);
+    const known = record.debts.some((debt) => debt.fingerprint === mark.fingerprint);
+    const promoted = current !== undefined && found.value.equals(current.value);
+    if (!known && !promoted) {
+      return { step: "create", result: "foreign", pending: mark };
+    }
+    await ports.store.discardPending(ref, found.version);
+  }
+  const saved =
+    found?.version === rotation.id
+      ? found
+      : await ports.store.savePending(ref, rotation.id, await candidate(stand, rotation, current));
+  protect(stand, saved.value);
+  const fields = fingerprintFields(rotator.secretFields(saved.value), ports.fingerprinter);
+  await ports.journal.remember(ref, saved.version, fields);
+  return {
+    step: "create",
+    result: "saved",
+    pending: markOf(stand, saved),
+    current: current && markOf(stand, current),
+  };
+}
+
+/** The next value. Whatever the dry run finds wrong ends the rotation here, before anything has changed anywhere. */
+async function candidate(
+  stand: Stand,
+  rotation: Rotation,
+  current: StoredSecret | undefined,
+): Promise<Secret> {
+  const { rotator } = stand;
+  const context = await contextOf(stand, rotation.id, rotation.restores?.fingerprint ?? "");
+  if (!rotation.urgent) {
+    const wrong = (await rotator.preflight(context)).filter((finding) => !finding.ok);
+    if (wrong.length > 0) {
+      const list = wrong.map((finding) => `${finding.check}: ${finding.message}`).join("; ");
+      throw new KeyturnError("target-rejected", `not ready for a rotation: ${list}`);
+    }
+  }
+  if (rotation.restores !== undefined) return (await required(stand, rotation.restores)).value;
+  await rotator.sweep(context);
+  return rotator.create(current?.value, context);
+}
+
+async function set(stand: Stand, rotation: Rotation): Promise<Outcome> {
+  const change = await changeOf(stand, rotation);
+  await stand.rotator.set(change, await contextOf(stand, rotation.id, fingerprintOf(stand, change.pending)));
+  return { step: "set", result: "done" };
+}
+
+async function test(stand: Stand, rotation: Rotation): Promise<Outcome> {
+  const change = await changeOf(stand, rotation);
+  await stand.rotator.test(change, await contextOf(stand, rotation.id, fingerprintOf(stand, change.pending)));
+  return { step: "test", result: "done" };
+}
+
+async function finish(stand: Stand, rotation: Rotation): Promise<Outcome> {
+  const { ports, record } = stand;
+  await ports.store.promote(record.ref, rotation.id, rotation.previous?.version);
+  return { step: "finish", result: "done" };
+}
+
+async function announce(stand: Stand, rotation: Rotation): Promise<Outcome> {
+  const { ports, record } = stand;
+  const { id: version, previous, urgent } = rotation;
+  const data = { epoch: record.epoch, version, previous: previous?.version, urgent };
+  const draft = { type: "dev.keyturn.secret.rotated.v1", step: "rotated", data } as const;
+  await ports.bus.publish(envelope(ports.installation, record, draft, ports.clock.now()));
+  return { step: "announce", result: "done" };
+}
+
+/** Makes the target refuse the candidate, proves it, and only then puts it aside. A value that may be live is never dropped. */
+async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
+  const { ports, rotator, record } = stand;
+  const saved = await ports.store.read(record.ref, { version: rotation.id });
+  if (saved !== undefined) {
+    protect(stand, saved.value);
+    const current = await read(stand, "current");
+    const context = await contextOf(stand, rotation.id, fingerprintOf(stand, saved.value));
+    if (rotator.overlap === "cutover" && current !== undefined) {
+      const back = { pending: current.value, current: saved.value };
+      const backContext = await contextOf(stand, rotation.id, fingerprintOf(stand, current.value));
+      await rotator.set(back, backContext);
+      await rotator.test({ ...back, current: undefined }, backContext);
+    } else {
+      await rotator.retire(saved.value, context);
+    }
+    await proveRefused(stand, saved, context);
+  }
+  await ports.store.discardPending(record.ref, rotation.id);
+  if (saved !== undefined) await ports.store.disable(record.ref, rotation.id);
+  return { step: "undo", result: "done" };
+}
+
+async function confirm(stand: Stand, rotation: Rotation): Promise<Outcome> {
+  const { record } = stand;
+  if (await works(stand, rotation.id)) return { step: "confirm", result: "works" };
+  const refusals = record.state.phase === "grace" ? record.state.refusals + 1 : 0;
+  const old = refusals >= refusalsBelieved ? rotation.previous : undefined;
+  const previousWorks = old !== undefined && (await works(stand, old.version));
+  return { step: "confirm", result: "refused", previousWorks };
+}
+
+/** True: it logs in. False: the target refuses it. Anything else is no answer, and throws. */
+async function works(stand: Stand, version: string): Promise<boolean> {
+  const stored = await required(stand, { version });
+  const context = await contextOf(stand, version, fingerprintOf(stand, stored.value));
+  try {
+    await stand.rotator.test({ pending: stored.value, current: undefined }, context);
+    return true;
+  } catch (thrown) {
+    if (asKeyturnError(thrown).code === "login-refused") return false;
+    throw thrown;
+  }
+}
+
+async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<Outcome> {
+  const { ports, rotator, record } = stand;
+  const owed = await ports.store.read(record.ref, { version: debt.version });
+  if (owed === undefined) {
+    return { step: "settle", debt, result: "gone", sessionsEnded: 0, survives: [] };
+  }
+  protect(stand, owed.value);
+  const current = await read(stand, "current");
+  const pending = await ports.store.read(record.ref, "pending");
+  const candidate = pending?.version === rotationOf(record.state)?.id ? pending : undefined;
+  const spares = [current, candidate].find((stored) => stored?.value.equals(owed.value));
+  if (spares !== undefined && !debt.cutFirst) {
+    throw new KeyturnError(
+      "not-proven",
+      `${debt.version} has the value of ${spares.version}, which is in use`,
+    );
+  }
+  const context = await contextOf(stand, debt.version, debt.fingerprint);
+  if (asks) {
+    const usage = await rotator.usage(owed.value, context);
+    if (usage !== undefined && usage.sessions > 0) {
+      return { step: "settle", debt, result: "in-use", clients: usage.clients };
+    }
+  }
+  const residue = await rotator.retire(owed.value, context);
+  await proveRefused(stand, owed, context);
+  if (pending?.version === debt.version) await ports.store.discardPending(record.ref, debt.version);
+  if (current?.version !== debt.version) await ports.store.disable(record.ref, debt.version);
+  return { step: "settle", debt, result: "refused", ...residue };
+}
+
+async function proveRefused(stand: Stand, stored: StoredSecret, context: RawContext): Promise<void> {
+  const verdict = await stand.rotator.refused(stored.value, context);
+  if (verdict === "refused") return;
+  const what = verdict === "accepted" ? "the target still accepts it" : "the target gives no clear answer";
+  throw new KeyturnError("not-proven", `${stored.version} is not proven refused: ${what}`);
+}
+
+async function changeOf(stand: Stand, rotation: Rotation) {
+  const pending = await read(stand, "pending");
+  if (
+    pending?.version !== rotation.id ||
+    fingerprintOf(stand, pending.value) !== rotation.pending?.fingerprint
+  ) {
+    throw new KeyturnError(
+      "pending-lost",
+      `the store no longer has the candidate ${rotation.id} as it was saved`,
+    );
+  }
+  const current = await read(stand, "current");
+  return { pending: pending.value, current: current?.value };
+}
+
+async function required(stand: Stand, mark: Pick<VersionMark, "version">): Promise<StoredSecret> {
+  const stored = await stand.ports.store.read(stand.record.ref, { version: mark.version });
+  if (stored === undefined) {
+    throw new KeyturnError(
+      "secret-missing",
+      `the store has no version ${mark.version} of ${stand.record.ref}`,
+    );
+  }
+  protect(stand, stored.value);
+  return stored;
+}
+
+async function read(stand: Stand, stage: "pending" | "current"): Promise<StoredSecret | undefined> {
+  const stored = await stand.ports.store.read(stand.record.ref, stage);
+  if (stored !== undefined) protect(stand, stored.value);
+  return stored;
+}
+
+/** From here on no text that leaves this run can hold the value. */
+function protect(stand: Stand, value: Secret): void {
+  stand.redactor.add(value);
+  for (const field of Object.values(stand.rotator.secretFields(value))) stand.redactor.add(field);
+}
+
+function markOf(stand: Stand, stored: StoredSecret): VersionMark {
+  return { version: stored.version, fingerprint: fingerprintOf(stand, stored.value) };
+}
+
+function fingerprintOf(stand: Stand, value: Secret): string {
+  return stand.ports.fingerprinter.fingerprint(value.reveal());
+}
+
+async function contextOf(stand: Stand, rotationId: string, fingerprint: string): Promise<RawContext> {
+  const { ports, managed, record, session, redactor } = stand;
+  return {
+    config: managed.config,
+    admin: await adminOf(stand),
+    fence: {
+      installation: ports.installation,
+      ref: record.ref,
+      rotationId,
+      epoch: record.epoch,
+      fingerprint,
+    },
+    clock: ports.clock,
+    random: ports.random,
+    log: redactingLog(ports.log, redactor),
+    signal: session.signal,
+    defer: session.defer,
+  };
+}
+
+async function adminOf({ ports, managed, rotator, redactor }: Stand): Promise<Secret | undefined> {
+  if (managed.admin === undefined) return undefined;
+  const stored = await ports.store.read(managed.admin, "current");
+  if (stored === undefined) {
+    throw new KeyturnError(
+      "secret-missing",
+      `the administering login ${managed.admin} of ${managed.ref} is not stored`,
+    );
+  }
+  redactor.add(stored.value);
+  for (const field of Object.values(rotator.adminFields(stored.value))) redactor.add(field);
+  return stored.value;
+}

@@ -1,0 +1,218 @@
+import type { EventData, EventType } from "./events.ts";
+import type { Policy } from "./ports.ts";
+import type { Debt, Phase, Rotation, RotationRecord, State, VersionMark } from "./record.ts";
+
+/** What a pure decision is made in. `newId` is fresh for every call; it is used if a rotation begins. */
+export interface Surroundings {
+  readonly policy: Policy;
+  readonly now: number;
+  readonly newId: string;
+}
+
+/** A line for the audit. */
+export interface Note {
+  readonly action: string;
+  readonly detail: string;
+  readonly version?: string | undefined;
+  /** Who asked; without it, the worker. */
+  readonly actor?: string;
+}
+
+/** An event before it has its envelope; `step` completes its id. */
+export type EventDraft = {
+  [Type in EventType]: { readonly type: Type; readonly step: string; readonly data: EventData<Type> };
+}[EventType];
+
+/** A change of a record with what must be written and told of it. */
+export interface Transition {
+  readonly record: RotationRecord;
+  readonly notes: readonly Note[];
+  readonly events: readonly EventDraft[];
+}
+
+/** Takes further what has been changed already, and adds its notes and events behind the ones there are. */
+export function andThen(first: Transition, change: (record: RotationRecord) => Transition): Transition {
+  const second = change(first.record);
+  return {
+    record: second.record,
+    notes: [...first.notes, ...second.notes],
+    events: [...first.events, ...second.events],
+  };
+}
+
+export function stay(record: RotationRecord, note?: Note): Transition {
+  return { record, notes: note === undefined ? [] : [note], events: [] };
+}
+
+/** The rotation under way, or the one that was when a person was called. */
+export function rotationOf(state: State): Rotation | undefined {
+  return state.phase === "idle" ? undefined : state.rotation;
+}
+
+/** Before finish the candidate is pending, and undo takes it back. */
+export function beforeFinish(phase: Phase): boolean {
+  return phase === "create" || phase === "set" || phase === "test";
+}
+
+/** By version, or by value: a rollback gives an old value a new version. */
+export function isCompromised(record: RotationRecord, mark: VersionMark | undefined): boolean {
+  return (
+    mark !== undefined &&
+    record.compromised.some(
+      (entry) => entry.version === mark.version || entry.fingerprint === mark.fingerprint,
+    )
+  );
+}
+
+/** Doubles from the base to the maximum. */
+export function backoffMs(policy: Policy, attempts: number): number {
+  return Math.min(policy.retryMaxMs, policy.retryBaseMs * 2 ** Math.max(0, attempts - 1));
+}
+
+export function begin(
+  record: RotationRecord,
+  how: { kind: Rotation["kind"]; urgent: boolean; requestedBy: string; restores?: VersionMark },
+  { policy, now, newId }: Surroundings,
+): Transition {
+  const urgentAttempts = how.urgent ? record.urgentAttempts + 1 : record.urgentAttempts;
+  const rotation: Rotation = {
+    id: newId,
+    kind: how.kind,
+    urgent: how.urgent,
+    restores: how.restores,
+    requestedBy: how.requestedBy,
+    startedAt: now,
+    previous: record.current && { version: record.current.version, fingerprint: record.current.fingerprint },
+  };
+  return {
+    record: {
+      ...record,
+      epoch: record.epoch + 1,
+      state: { phase: "create", rotation, attempts: 0, notBefore: now },
+      // A value that is being brought back is no longer one that should be refused.
+      debts: record.debts.filter((debt) => debt.fingerprint !== how.restores?.fingerprint),
+      wish: undefined,
+      urgentAttempts,
+      urgentNotBefore: how.urgent ? now + backoffMs(policy, urgentAttempts) : record.urgentNotBefore,
+    },
+    notes: [
+      {
+        action: `${how.kind}.began`,
+        detail: how.urgent ? "urgent: current is compromised" : `requested by ${how.requestedBy}`,
+        version: newId,
+      },
+    ],
+    events: [],
+  };
+}
+
+/** Records that a credential should be refused. An older debt on the same value only becomes due at once. */
+export function owe(
+  record: RotationRecord,
+  mark: VersionMark,
+  why: { reason: Debt["reason"]; cutFirst: boolean; notBefore: number },
+  now: number,
+): RotationRecord {
+  const known = record.debts.find((debt) => debt.fingerprint === mark.fingerprint);
+  const debt: Debt = {
+    version: mark.version,
+    fingerprint: mark.fingerprint,
+    since: known?.since ?? now,
+    reason: why.reason,
+    cutFirst: why.cutFirst,
+    attempts: 0,
+    notBefore: why.notBefore,
+  };
+  return { ...record, debts: [...record.debts.filter((other) => other !== known), debt] };
+}
+
+/** Leaves current untouched and takes the candidate back. */
+export function enterUndo(
+  record: RotationRecord,
+  rotation: Rotation,
+  reason: { code: string; message: string },
+  now: number,
+): Transition {
+  const epoch = record.epoch + 1;
+  return {
+    record: {
+      ...record,
+      epoch,
+      state: { phase: "undo", rotation, reason: reason.message, attempts: 0, notBefore: now },
+    },
+    notes: [{ action: "undo.began", detail: `${reason.code}: ${reason.message}`, version: rotation.id }],
+    events: [failed(epoch, "undone", reason.code, reason.message)],
+  };
+}
+
+/** From here on the old credential is owed. `forced` asks nobody; otherwise its users get one more cache TTL and are looked for again. */
+export function enterRetire(
+  record: RotationRecord,
+  rotation: Rotation,
+  forced: boolean,
+  { policy, now }: Surroundings,
+): Transition {
+  const previous = rotation.previous;
+  if (previous === undefined || previous.fingerprint === record.current?.fingerprint) {
+    return enterIdle(record, rotation);
+  }
+  const notBefore = forced ? now : now + policy.cacheTtlMs;
+  const raised = { ...record, epoch: record.epoch + 1 };
+  const reason = isCompromised(record, previous) ? "leaked" : "retired";
+  return {
+    record: {
+      ...owe(raised, previous, { reason, cutFirst: false, notBefore }, now),
+      state: { phase: "retire", rotation, since: now, forced, attempts: 0, notBefore },
+    },
+    notes: [
+      {
+        action: "retire.began",
+        detail: forced ? "without grace" : "every user has released it",
+        version: previous.version,
+      },
+    ],
+    events: [],
+  };
+}
+
+export function enterIdle(record: RotationRecord, rotation: Rotation): Transition {
+  return {
+    record: { ...record, state: { phase: "idle" }, urgentAttempts: 0 },
+    notes: [{ action: "rotation.ended", detail: "", version: rotation.id }],
+    events: [],
+  };
+}
+
+/** Nothing more is done until a person has looked. */
+export function halt(
+  record: RotationRecord,
+  why: { code: string; message: string },
+  now: number,
+): Transition {
+  const { state } = record;
+  if (state.phase === "halted") return stay(record);
+  return {
+    record: {
+      ...record,
+      state: {
+        phase: "halted",
+        rotation: rotationOf(state),
+        from: state.phase,
+        code: why.code,
+        reason: why.message,
+        at: now,
+      },
+    },
+    notes: [{ action: "halted", detail: `in ${state.phase}: ${why.code}: ${why.message}` }],
+    events: [failed(record.epoch, "halted", why.code, why.message)],
+  };
+}
+
+export function failed(
+  epoch: number,
+  outcome: EventData<"dev.keyturn.rotation.failed.v1">["outcome"],
+  code: string,
+  reason: string,
+): EventDraft {
+  return { type: "dev.keyturn.rotation.failed.v1", step: outcome, data: { epoch, outcome, code, reason } };
+}

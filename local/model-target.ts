@@ -1,0 +1,141 @@
+import * as z from "zod/mini";
+import { KeyturnError } from "../core/errors.ts";
+import { generatePassword } from "../core/password.ts";
+import { defineRotator, type Fence, type Rotator, secretField } from "../core/rotator.ts";
+
+/**
+ * A target in memory that keeps the fence as a real one does, with a type for either overlap. It stands for a server where a
+ * test is about the order of things, not about a server.
+ */
+export interface ModelTarget {
+  readonly bothLive: Rotator;
+  readonly cutover: Rotator;
+  /** Whether a login works right now. */
+  accepts(username: string, password: string): boolean;
+  /** Someone changes a login behind Keyturn's back. */
+  meddle(username: string, password: string | undefined): void;
+  /** Logins that were tried and refused. */
+  readonly refusedLogins: () => number;
+  /** The next so many calls of this verb throw; undefined ends it. */
+  fail(verb: Verb, error: KeyturnError | undefined, times?: number): void;
+  /** Sessions that the target sees on a login, besides the fleet's own reports. */
+  setSessions(username: string, sessions: number): void;
+}
+
+export type Verb = "create" | "set" | "test" | "retire" | "refused" | "usage" | "preflight";
+
+interface Login {
+  password: string | undefined;
+  sessions: number;
+  fence: (Fence & { readonly verb: "set" | "retire" }) | undefined;
+}
+
+const Credential = z.looseObject({ username: z.string(), password: secretField() });
+const Config = z.strictObject({ owner: z.string() });
+
+export function modelTarget(): ModelTarget {
+  const logins = new Map<string, Login>();
+  const failures = new Map<Verb, { readonly error: KeyturnError; times: number }>();
+  let refusedLogins = 0;
+
+  const login = (username: string): Login => {
+    const known = logins.get(username);
+    if (known !== undefined) return known;
+    const made: Login = { password: undefined, sessions: 0, fence: undefined };
+    logins.set(username, made);
+    return made;
+  };
+  const failing = (verb: Verb): void => {
+    const failure = failures.get(verb);
+    if (failure === undefined || failure.times === 0) return;
+    failure.times -= 1;
+    throw failure.error;
+  };
+  const accepts = (username: string, password: string): boolean => {
+    const accepted = logins.get(username)?.password === password;
+    if (!accepted) refusedLogins += 1;
+    return accepted;
+  };
+  /** False: it is done already. */
+  const passes = (known: Login["fence"], fence: Fence, verb: "set" | "retire"): boolean => {
+    if (known === undefined || known.epoch < fence.epoch) return true;
+    if (known.epoch > fence.epoch)
+      throw new KeyturnError("superseded", `epoch ${known.epoch} is at the target`);
+    if (known.verb === verb && known.fingerprint === fence.fingerprint) return false;
+    throw new KeyturnError("fence-conflict", `epoch ${fence.epoch} was used for something else`);
+  };
+
+  const rotator = (overlap: "both-live" | "cutover"): Rotator =>
+    defineRotator({
+      type: `model-${overlap}`,
+      overlap,
+      config: Config,
+      credential: Credential,
+      admin: z.optional(z.looseObject({})),
+      needs: { network: ["target"] },
+      async create(current, { config, random }) {
+        failing("create");
+        const other = current?.username === `${config.owner}_a` ? "b" : "a";
+        const username = overlap === "cutover" ? config.owner : `${config.owner}_${other}`;
+        return { username, password: generatePassword(random) };
+      },
+      async set({ pending }, { fence }) {
+        failing("set");
+        const slot = login(pending.username);
+        if (!passes(slot.fence, fence, "set")) return;
+        const same = slot.fence?.verb === "set" && slot.fence.fingerprint === fence.fingerprint;
+        if (!same && overlap === "both-live") slot.sessions = 0;
+        slot.password = pending.password.reveal();
+        slot.fence = { ...fence, verb: "set" };
+      },
+      async test({ pending }) {
+        failing("test");
+        if (accepts(pending.username, pending.password.reveal())) return;
+        throw new KeyturnError("login-refused", `the target refuses ${pending.username}`);
+      },
+      async retire(credential, { fence }) {
+        failing("retire");
+        const slot = login(credential.username);
+        const replaced = slot.fence?.verb === "set" && slot.fence.fingerprint !== fence.fingerprint;
+        if (replaced || overlap === "cutover" || !passes(slot.fence, fence, "retire")) {
+          return { sessionsEnded: 0, survives: [] };
+        }
+        const sessionsEnded = slot.sessions;
+        Object.assign(slot, { password: undefined, sessions: 0, fence: { ...fence, verb: "retire" } });
+        return { sessionsEnded, survives: [] };
+      },
+      async refused(credential) {
+        failing("refused");
+        return accepts(credential.username, credential.password.reveal()) ? "accepted" : "refused";
+      },
+      async usage(credential) {
+        failing("usage");
+        const { sessions } = login(credential.username);
+        return {
+          sessions,
+          clients: sessions === 0 ? [] : [`${sessions} sessions of ${credential.username}`],
+        };
+      },
+      async preflight() {
+        failing("preflight");
+        return [];
+      },
+    });
+
+  return {
+    bothLive: rotator("both-live"),
+    cutover: rotator("cutover"),
+    accepts: (username, password) => logins.get(username)?.password === password,
+    meddle: (username, password) => {
+      login(username).password = password;
+    },
+    refusedLogins: () => refusedLogins,
+    fail: (verb, error, times = Number.POSITIVE_INFINITY) => {
+      if (error === undefined) failures.delete(verb);
+      else failures.set(verb, { error, times });
+    },
+    setSessions: (username, sessions) => {
+      login(username).sessions = sessions;
+    },
+  };
+}
