@@ -129,12 +129,14 @@ function decideGrace(
   const earliestEnd = state.since + Math.max(policy.graceAtLeastMs, policy.cacheTtlMs);
   const latestEnd = Math.max(earliestEnd, state.since + policy.graceAtMostMs);
   if (isReleased(fleet) && !state.adopted) return change(adopted(record, state, fleet));
-  if (now >= earliestEnd && isReleased(fleet)) return change(enterRetire(record, rotation, false, around));
+  const retire = (forced: boolean, why: string): Action =>
+    change(enterRetire(record, rotation, { forced, why }, around));
+  if (now >= earliestEnd && isReleased(fleet)) return retire(false, "every live agent has released it");
   if (now >= latestEnd && fleet.laggards.length === 0) {
-    return change(enterRetire(record, rotation, false, around));
+    return retire(false, "the longest grace is over, and no agent reports it");
   }
   if (now >= latestEnd && policy.onLaggards === "retire") {
-    return change(enterRetire(record, rotation, true, around));
+    return retire(true, `the longest grace is over; cut off: ${fleet.laggards.join(", ")}`);
   }
   if (now >= latestEnd && !state.laggardsNamed) return change(laggardsNamed(record, state, fleet));
   if (now >= state.confirmAt) return { do: "step", step: "confirm" };

@@ -30,9 +30,6 @@ export interface Reconciled {
   readonly record: RotationRecord;
 }
 
-/** A record whose secret is not in the manifest, or a worker that ran out of luck, is looked at again after this long. */
-const laterMs = 60_000;
-
 /**
  * Brings one secret as far as it goes now: looks at what is, decides, claims, acts, records, and again, until there is nothing to do or
  * a time to wait for. May run anywhere, any number of times, at once: of two that act on one state only one can record it.
@@ -206,12 +203,4 @@ class Run {
       newId: newId(this.#ports.random),
     };
   }
-}
-
-/** Puts a record whose secret the manifest no longer has out of the way, without forgetting it. */
-export async function postpone(ref: string, ports: Ports): Promise<void> {
-  const loaded = await ports.journal.load(ref);
-  if (loaded === undefined) return;
-  const dueAt = ports.clock.now() + laterMs;
-  await ports.journal.save({ ...loaded.record, dueAt }, loaded.revision);
 }

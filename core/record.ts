@@ -89,6 +89,9 @@ export const Compromised = z.object({
   at: z.number(),
   /** When the target was first seen to refuse it. */
   refusedAt: z.optional(z.number()),
+  /** How many sessions were ended for it, and what survives: for the incident report. */
+  sessionsEnded: z.optional(z.number()),
+  survives: z.optional(z.array(z.string())),
 });
 export type Compromised = z.infer<typeof Compromised>;
 

@@ -260,7 +260,7 @@ function strike(record: RotationRecord, mark: VersionMark, around: Surroundings)
       return takeBackPending(record, around);
     case "previous":
       return state.phase === "grace" || (state.phase === "retire" && !state.forced)
-        ? enterRetire(record, state.rotation, true, around)
+        ? enterRetire(record, state.rotation, { forced: true, why: "it is compromised" }, around)
         : cutNow(record, mark, around);
   }
 }

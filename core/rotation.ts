@@ -159,7 +159,9 @@ export function afterAnnounce(record: RotationRecord, rotation: Rotation, around
     return begin(owing, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around);
   }
   if (previous === undefined) return enterIdle(record, rotation);
-  if (rotation.urgent || isCompromised(record, previous)) return enterRetire(record, rotation, true, around);
+  if (rotation.urgent || isCompromised(record, previous)) {
+    return enterRetire(record, rotation, { forced: true, why: "it is compromised" }, around);
+  }
   return stay(
     {
       ...record,
@@ -182,7 +184,8 @@ export function afterAnnounce(record: RotationRecord, rotation: Rotation, around
 /** Proven refused and put aside: nothing of the candidate is owed any more. */
 function undone(record: RotationRecord, rotation: Rotation, { now }: Surroundings): Transition {
   const debts = record.debts.filter((debt) => debt.fingerprint !== rotation.pending?.fingerprint);
-  const compromised = seenRefused(record, rotation.pending, now);
+  const nothing = { sessionsEnded: 0, survives: [] };
+  const compromised = seenRefused(record, rotation.pending, { ...nothing, now });
   const ended: RotationRecord = { ...record, state: { phase: "idle" }, debts, compromised };
   // A rollback that never saved its candidate leaves the value that it wanted back alive, and in nobody's use.
   const alive = rotation.pending === undefined ? rotation.restores : undefined;
@@ -293,7 +296,7 @@ function paid(
     record: {
       ...record,
       debts: record.debts.filter((other) => other !== debt),
-      compromised: seenRefused(record, debt, now),
+      compromised: seenRefused(record, debt, { ...outcome, now }),
     },
     notes: [
       {
@@ -318,11 +321,15 @@ function paid(
   return ends ? andThen(cleared, (after) => enterIdle(after, state.rotation)) : cleared;
 }
 
-function seenRefused(record: RotationRecord, mark: VersionMark | undefined, now: number) {
+function seenRefused(
+  record: RotationRecord,
+  mark: VersionMark | undefined,
+  seen: { readonly now: number; readonly sessionsEnded: number; readonly survives: readonly string[] },
+): RotationRecord["compromised"] {
   return record.compromised.map((entry) =>
     entry.refusedAt === undefined &&
     (entry.version === mark?.version || entry.fingerprint === mark?.fingerprint)
-      ? { ...entry, refusedAt: now }
+      ? { ...entry, refusedAt: seen.now, sessionsEnded: seen.sessionsEnded, survives: [...seen.survives] }
       : entry,
   );
 }

@@ -149,7 +149,7 @@ export function enterUndo(
 export function enterRetire(
   record: RotationRecord,
   rotation: Rotation,
-  forced: boolean,
+  { forced, why }: { readonly forced: boolean; readonly why: string },
   { policy, now }: Surroundings,
 ): Transition {
   const previous = rotation.previous;
@@ -167,7 +167,7 @@ export function enterRetire(
     notes: [
       {
         action: "retire.began",
-        detail: forced ? "without grace" : "every user has released it",
+        detail: why,
         version: previous.version,
       },
     ],

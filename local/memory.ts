@@ -214,6 +214,11 @@ export function steppedClock(start: number): Clock & { advance(ms: number): void
     },
     sleep(ms, signal) {
       return new Promise((resolve, reject) => {
+        // An abort that has been is not told again.
+        if (signal?.aborted === true) {
+          reject(signal.reason);
+          return;
+        }
         const sleeper = {
           at: now + ms,
           wake() {

@@ -1,0 +1,74 @@
+import { folderOf, type Import, importsOf, isCode, isTest, type SourceFile } from "./architecture.source.ts";
+
+interface Room {
+  /** The folders and files of ours that it may import, itself included. */
+  readonly ours: readonly string[];
+  readonly packages: readonly string[];
+  /** Node's own modules; all of them where nothing is said. */
+  readonly node?: readonly string[];
+  /** Packages that one file alone may import. */
+  readonly only?: Readonly<Record<string, string>>;
+}
+
+/** Drivers are optional: whoever has no such target does not install them. A credential type needs one at most. */
+const drivers = ["pg"];
+
+const rooms: Readonly<Record<string, Room>> = {
+  core: { ours: ["core"], packages: ["zod/mini"], node: ["node:crypto", "node:util"] },
+  rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers] },
+  manifest: { ours: ["manifest", "core"], packages: ["yaml", "zod"] },
+  local: { ours: ["local", "core", "manifest"], packages: ["zod/mini"] },
+  agent: {
+    ours: [
+      "agent",
+      "core/errors.ts",
+      "core/events.ts",
+      "core/fleet.ts",
+      "core/protocol.ts",
+      "core/secret.ts",
+    ],
+    packages: ["zod/mini"],
+    only: { pg: "agent/pg.ts" },
+  },
+  cli: { ours: ["cli", "core", "rotators", "manifest", "local"], packages: ["commander", "zod/mini"] },
+};
+
+/** They use everything, and nothing that is shipped uses them. */
+const free = ["", "demo", "bench", "integration", ".ci", "examples"];
+
+/** It chooses at run time between the sources of a checkout and what was built from them. */
+const launcher = "cli/keyturn.mjs";
+
+export function checkImports(files: readonly SourceFile[]): readonly string[] {
+  return files.filter(isCode).flatMap((file) => {
+    const folder = folderOf(file.path);
+    const room = rooms[folder];
+    if (room === undefined)
+      return free.includes(folder) ? [] : [`${file.path}: nobody has said what ${folder}/ may import`];
+    if (isTest(file.path) || file.path === launcher) return [];
+    const imports = importsOf(file);
+    const found = imports.flatMap((one) => {
+      const breach = breachOf(one, room, file);
+      return breach === undefined ? [] : [`${file.path}: line ${one.line}: ${breach}`];
+    });
+    const used = drivers.filter((driver) => imports.some(({ target }) => target === driver));
+    return used.length > 1 ? [...found, `${file.path}: more than one driver: ${used.join(", ")}`] : found;
+  });
+}
+
+function breachOf({ target, isOurs }: Import, room: Room, file: SourceFile): string | undefined {
+  if (target === undefined) return "imports what is only known at run time";
+  if (isOurs) {
+    if (isTest(target)) return `imports ${target}, which is for tests`;
+    const allowed = room.ours.some((ours) => target === ours || target.startsWith(`${ours}/`));
+    return allowed ? undefined : `imports ${target}`;
+  }
+  if (target.startsWith("node:")) {
+    return room.node === undefined || room.node.includes(target) ? undefined : `imports ${target}`;
+  }
+  const allowed = room.packages.includes(target) || room.only?.[target] === file.path;
+  return allowed ? undefined : `imports the package ${target}`;
+}
+
+/** The folders that have a rule of their own, so that a test can ask whether it has seen all of them. */
+export const ruledFolders: readonly string[] = Object.keys(rooms);

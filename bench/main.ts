@@ -1,0 +1,65 @@
+import { cpus } from "node:os";
+import { benchAgent } from "./agent.ts";
+import { benchRevoke } from "./revoke.ts";
+import { benchRotation } from "./rotation.ts";
+import { setBenchStage } from "./stage.ts";
+
+/**
+ * The numbers that Keyturn promises, measured on this machine. Absolute times are this machine's; what counts is the ratios, each of which comes
+ * from two things that took turns in one run. `--json`: the last line is one JSON object.
+ */
+const json = process.argv.includes("--json");
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+say(`Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`);
+const agent = await benchAgent();
+await using stage = await setBenchStage();
+const rotation = await benchRotation(stage);
+const revoke = await benchRevoke(stage);
+const { connections } = rotation;
+
+const rows: [string, string, string, boolean][] = [
+  [
+    "a rotation against bare SQL with the same statements",
+    `${rotation.ratio.toFixed(2)} × (${rotation.keyturnMs.toFixed(1)} ms : ${rotation.bareMs.toFixed(1)} ms)`,
+    "≤ 3 ×",
+    rotation.ratio <= 3,
+  ],
+  [
+    "connections through finish, failing ones",
+    `${connections.throughFinish}, ${connections.throughFinishFailing}`,
+    "≤ 2, 0",
+    connections.throughFinish <= 2 && connections.throughFinishFailing === 0,
+  ],
+  [
+    "connections for retire, refused logins",
+    `${connections.retire}, ${connections.retireRefused}`,
+    "1 and exactly 1",
+    connections.retire === 1 && connections.retireRefused === 1,
+  ],
+  [
+    "warm getSecret against an async Map with a TTL",
+    `${agent.warmRatio.toFixed(2)} × (${agent.warmNs.toFixed(0)} ns : ${agent.mapNs.toFixed(0)} ns)`,
+    "≤ 1.05 ×",
+    agent.warmRatio <= 1.05,
+  ],
+  [
+    "store reads for 1,000 concurrent reads at expiry",
+    String(agent.readsAtExpiry),
+    "1",
+    agent.readsAtExpiry === 1,
+  ],
+  [
+    `from revoke to refused, with ${revoke.sessions} open sessions`,
+    `${revoke.refusedMs.toFixed(0)} ms, ${revoke.sessionsEnded} ended`,
+    "< 1 s",
+    revoke.refusedMs < 1_000 && revoke.sessionsEnded === revoke.sessions,
+  ],
+];
+for (const [what, measured, aim, reached] of rows) {
+  say(`${reached ? "reached" : "MISSED "}  ${what.padEnd(54)} ${measured.padEnd(34)} aim ${aim}`);
+}
+if (json) {
+  const reached = rows.every(([, , , good]) => good);
+  process.stdout.write(`${JSON.stringify({ rotation, agent, revoke, reached })}\n`);
+}

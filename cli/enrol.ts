@@ -1,0 +1,43 @@
+import { writeFileSync } from "node:fs";
+import { Command } from "commander";
+import { KeyturnError } from "../core/errors.ts";
+import { action, type CommandContext } from "./command.ts";
+import { exitCodes } from "./exit.ts";
+import { openManifest } from "./open.ts";
+
+export function enrolCommand(): Command {
+  const command = new Command("enrol")
+    .description("give a host of agents the token by which it reads and reports")
+    .argument("<principal>", "the host's name; its agents are called principal/name")
+    .requiredOption("-f, --fleet <fleet...>", "the fleets whose secrets it may read")
+    .option("-o, --out <file>", "write the token there, readable by you only, instead of to standard output")
+    .addHelpText("after", "\nExample:\n  $ keyturn enrol host-1 --fleet invoice-agents --out host-1.token");
+  return command.action(action(command, enrol));
+}
+
+async function enrol(
+  { manifestPath, terminal }: CommandContext,
+  principal: string,
+  options: { readonly fleet: readonly string[]; readonly out?: string },
+): Promise<number> {
+  await using opened = await openManifest(manifestPath);
+  const unknown = options.fleet.filter((fleet) => !opened.manifest.fleets.includes(fleet));
+  if (unknown.length > 0) {
+    throw new KeyturnError(
+      "input-invalid",
+      `no secret in the manifest names the fleet ${unknown.join(", ")}`,
+    );
+  }
+  const stores = await opened.stores();
+  const [store] = stores;
+  if (store === undefined || stores.length > 1) {
+    throw new KeyturnError("input-invalid", "enrolling needs a manifest with exactly one store");
+  }
+  const token = await store.local.tokens.enrol({ principal, fleets: options.fleet });
+  if (options.out === undefined) process.stdout.write(`${token.reveal()}\n`);
+  else writeFileSync(options.out, token.reveal(), { mode: 0o600, flag: "wx" });
+  terminal.say(
+    `${principal} may read the secrets of ${options.fleet.join(", ")} through ${store.local.socketPath}`,
+  );
+  return exitCodes.done;
+}

@@ -1,0 +1,130 @@
+import { existsSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { Command } from "commander";
+import { KeyturnError } from "../core/errors.ts";
+import { storeValue } from "../core/operate.ts";
+import { Secret } from "../core/secret.ts";
+import { openLocal } from "../local/open.ts";
+import { addToManifest, createManifest } from "../manifest/document.ts";
+import { loadManifest } from "../manifest/load.ts";
+import { setupSql } from "../rotators/postgres/setup.ts";
+import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
+import { action, type CommandContext } from "./command.ts";
+import { exitCodes } from "./exit.ts";
+import { openManifest } from "./open.ts";
+import { readSecret } from "./standard-input.ts";
+
+interface InitOptions {
+  readonly host: string;
+  readonly port: string;
+  readonly database: string;
+  readonly owner: string;
+  readonly ca?: string;
+  readonly fleet: readonly string[];
+  readonly admin?: string;
+}
+
+export function initCommand(): Command {
+  const command = new Command("init")
+    .description(
+      "put a PostgreSQL database under Keyturn: manifest, store, administering login, and the SQL to run once",
+    )
+    .argument("<secret>", "the reference that the secret gets, such as billing/db")
+    .requiredOption("--host <name>", "the server, by the name that its certificate is for")
+    .option("--port <number>", "its port", "5432")
+    .requiredOption("--database <name>", "the database")
+    .requiredOption(
+      "--owner <role>",
+      "the role that owns what the agents use; its logins are <role>_a and <role>_b",
+    )
+    .option("--ca <file>", "the CA that signed the server's certificate; without it, the CAs that Node knows")
+    .requiredOption("-f, --fleet <fleet...>", "the fleets that may read it")
+    .option(
+      "--admin <secret>",
+      "the reference of the administering login; default: the secret's, with -admin",
+    )
+    .addHelpText(
+      "after",
+      `
+The administering login is read from standard input, as JSON or as a user's name and a password on two lines.
+
+Example:
+  $ printf 'keyturn\\n%s\\n' "$(cat admin.password)" | keyturn init billing/db \\
+      --host db.internal --database billing --owner billing --ca ca.pem --fleet invoice-agents > setup.sql`,
+    );
+  return command.action(action(command, init));
+}
+
+async function init(
+  { manifestPath, terminal }: CommandContext,
+  ref: string,
+  options: InitOptions,
+): Promise<number> {
+  const type = "postgres-alternating";
+  const adminRef = options.admin ?? `${ref}-admin`;
+  const admin = adminLogin(await readSecret("administering login, as JSON: "));
+  const path = resolve(manifestPath);
+  const rotator = await loadRotator(type);
+  rotator.checkAdmin(admin);
+
+  const entry = {
+    path,
+    ref,
+    type,
+    adminRef,
+    fleets: options.fleet,
+    config: {
+      host: options.host,
+      port: portOf(options.port),
+      database: options.database,
+      owner: options.owner,
+      ...(options.ca === undefined ? {} : { tls: { ca: resolve(options.ca) } }),
+    },
+  };
+  rotator.checkConfig(entry.config);
+  if (!existsSync(path)) createManifest(entry);
+  else if (loadManifest(path, { types: rotatorTypes }).secrets.get(ref) === undefined) addToManifest(entry);
+  else terminal.say(`${ref} is in ${relative(".", path)} already; its entry stays as it is`);
+
+  const manifest = loadManifest(path, { types: rotatorTypes });
+  const store = manifest.stores.get(manifest.secrets.get(ref)?.store ?? "");
+  if (store === undefined) throw new KeyturnError("manifest-invalid", `${path} names no store for ${ref}`);
+  const local = await openLocal({ path: store.path, key: store.key, create: true });
+  terminal.say(`store ${store.name}: ${store.path}, its key: ${local.keyPlace}`);
+  await local.close();
+
+  await using opened = await openManifest(path);
+  const { ports } = await opened.store(store.name);
+  await storeValue(adminRef, ports, admin, rotator.adminFields(admin));
+  const sql = setupSql({ owner: options.owner, database: options.database, admin: usernameOf(admin) });
+  terminal.say(`stored the administering login as ${adminRef}`);
+  terminal.say("Run this SQL once, as a superuser; then: keyturn rotate " + ref);
+  terminal.show(sql);
+  terminal.result({ ref, admin: adminRef, manifest: path, store: store.path, sql });
+  return exitCodes.done;
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
+  throw new KeyturnError("input-invalid", `--port is not a port: ${text}`);
+}
+
+/** JSON as it is; otherwise the user's name on the first line and the password on the second. */
+function adminLogin(input: Secret): Secret {
+  const text = input.reveal();
+  if (text.trimStart().startsWith("{")) return new Secret(text.trim());
+  const [username, password, ...rest] = text.split(/\r?\n/);
+  if (username === undefined || !password || rest.some((line) => line !== "")) {
+    throw new KeyturnError(
+      "input-invalid",
+      'standard input must be {"username": …, "password": …}, or the name and the password on two lines',
+    );
+  }
+  return new Secret(JSON.stringify({ username, password }));
+}
+
+function usernameOf(admin: Secret): string {
+  const { username }: { readonly username: string } = JSON.parse(admin.reveal());
+  return username;
+}

@@ -1,0 +1,45 @@
+import { Command, CommanderError } from "commander";
+import { auditCommand } from "./audit.ts";
+import { enrolCommand } from "./enrol.ts";
+import { exitCodes } from "./exit.ts";
+import { initCommand } from "./init.ts";
+import { revokeCommand } from "./revoke.ts";
+import { rotateCommand } from "./rotate.ts";
+import { serveCommand } from "./serve.ts";
+import { statusCommand } from "./status.ts";
+import { version } from "./version.ts";
+
+const exitCodeHelp = `
+Exit codes:
+  0 done   1 defect of Keyturn   2 wrong usage, input or manifest   3 refused, the message says why
+  4 not found   5 out of reach for now   6 a check failed   7 halted: a person has to look
+  78 wrong Node   130 interrupted`;
+
+/** The keyturn command. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command("keyturn")
+    .description("Rotates credentials without breaking an agent and without losing a credential.")
+    .version(version)
+    .option("-m, --manifest <file>", "the manifest", "keyturn.yaml")
+    .option("--json", "results as JSON on standard output")
+    .showSuggestionAfterError()
+    .addHelpText("after", exitCodeHelp)
+    .exitOverride();
+  const commands = [
+    initCommand(),
+    rotateCommand(),
+    statusCommand(),
+    revokeCommand(),
+    auditCommand(),
+    enrolCommand(),
+    serveCommand(),
+  ];
+  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  try {
+    await program.parseAsync([...argv]);
+  } catch (thrown) {
+    // Commander has said what is wrong; help and version are no errors.
+    if (!(thrown instanceof CommanderError)) throw thrown;
+    process.exitCode = thrown.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  }
+}

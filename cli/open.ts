@@ -1,0 +1,103 @@
+import { KeyturnError } from "../core/errors.ts";
+import type { Log, ManagedSecret, Ports } from "../core/ports.ts";
+import { type LocalStore, openLocal } from "../local/open.ts";
+import { loadManifest } from "../manifest/load.ts";
+import type { Manifest, ManifestSecret, StoreEntry } from "../manifest/manifest.ts";
+import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
+
+/** One store of the manifest, open. */
+export interface OpenStore {
+  readonly name: string;
+  /** Where it is, as a person would say it. */
+  readonly place: string;
+  readonly local: LocalStore;
+  readonly ports: Ports;
+}
+
+export interface OpenSecret extends OpenStore {
+  readonly storeName: string;
+  readonly managed: ManagedSecret;
+}
+
+export interface OpenManifest extends AsyncDisposable {
+  readonly manifest: Manifest;
+  secret(ref: string): Promise<OpenSecret>;
+  store(name: string): Promise<OpenStore>;
+  stores(): Promise<readonly OpenStore[]>;
+}
+
+/** Reads the manifest; opens a store when it is first asked for, and closes what it opened. */
+export async function openManifest(path: string, log: Log = quiet): Promise<OpenManifest> {
+  const manifest = loadManifest(path, { types: rotatorTypes });
+  const opened = new Map<string, OpenStore>();
+  const store = async (name: string): Promise<OpenStore> => {
+    const entry = manifest.stores.get(name);
+    if (entry === undefined) throw new KeyturnError("input-invalid", `the manifest has no store ${name}`);
+    const known = opened.get(name) ?? (await openStore(manifest, entry, log));
+    opened.set(name, known);
+    return known;
+  };
+  return {
+    manifest,
+    store,
+    stores: async () => Promise.all([...manifest.stores.keys()].map(store)),
+    secret: async (ref) => {
+      const managed = requireSecret(manifest, ref);
+      const found = await store(managed.store);
+      return { ...found, storeName: managed.store, managed };
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const { local } of opened.values()) await local.close();
+    },
+  };
+}
+
+/** The manifest and one of its secrets, for commands that are about one. */
+export async function openSecret(path: string, ref: string): Promise<OpenSecret & AsyncDisposable> {
+  const opened = await openManifest(path);
+  try {
+    const secret = await opened.secret(ref);
+    return { ...secret, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+  } catch (thrown) {
+    await opened[Symbol.asyncDispose]();
+    throw thrown;
+  }
+}
+
+function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
+  const managed = manifest.secrets.get(ref);
+  if (managed !== undefined) return managed;
+  if (manifest.held.has(ref)) {
+    throw new KeyturnError("input-invalid", `${ref} is only held: its type says that it is not rotated`);
+  }
+  const known = manifest.secrets.refs();
+  const list = known.length === 0 ? "it has none" : `it has ${known.slice(0, 10).join(", ")}`;
+  throw new KeyturnError("input-invalid", `${manifest.path} has no secret ${ref}; ${list}`);
+}
+
+async function openStore(manifest: Manifest, entry: StoreEntry, log: Log): Promise<OpenStore> {
+  const local = await openLocal({ path: entry.path, key: entry.key });
+  const mine = (ref: string): ManifestSecret | undefined => {
+    const managed = manifest.secrets.get(ref);
+    return managed?.store === entry.name ? managed : undefined;
+  };
+  const ports: Ports = {
+    installation: local.installation,
+    store: local.store,
+    journal: local.journal,
+    bus: local.bus,
+    audit: local.audit,
+    clock: local.clock,
+    random: local.random,
+    fingerprinter: local.fingerprinter,
+    log,
+    secrets: {
+      get: mine,
+      refs: () => manifest.secrets.refs().filter((ref) => mine(ref) !== undefined),
+    },
+    rotators: { load: loadRotator },
+  };
+  return { name: entry.name, place: `local: ${entry.path}`, local, ports };
+}
+
+const quiet: Log = () => undefined;

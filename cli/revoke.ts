@@ -1,0 +1,162 @@
+import { Command } from "commander";
+import { KeyturnError } from "../core/errors.ts";
+import { identify, request, versionMark } from "../core/operate.ts";
+import type { FingerprintMatch } from "../core/ports.ts";
+import type { RotationRecord } from "../core/record.ts";
+import { action, type CommandContext } from "./command.ts";
+import { drive } from "./drive.ts";
+import { exitCodes } from "./exit.ts";
+import { type OpenManifest, openManifest } from "./open.ts";
+import { readSecret } from "./standard-input.ts";
+import { duration, short } from "./terminal.ts";
+import { person, workerName } from "./who.ts";
+
+interface RevokeOptions {
+  readonly version: string;
+  readonly leaked?: boolean;
+  readonly cutFirst?: boolean;
+  readonly yes?: boolean;
+  readonly timeout: string;
+}
+
+export function revokeCommand(): Command {
+  const command = new Command("revoke")
+    .description("cut a leaked credential off at its target, now, and give the fleet its successor")
+    .argument("[secret]", "its reference; leave it out with --leaked")
+    .option("--version <version>", "current, previous, pending or a version's id", "current")
+    .option("--leaked", "find the secret by the leaked value, which is read from standard input")
+    .option("--cut-first", "refuse the leaked one before its successor exists: agents fail until it does")
+    .option("--yes", "go on though the value belongs to several secrets")
+    .option("--timeout <seconds>", "give up waiting after this long; it goes on by itself", "60")
+    .addHelpText("after", "\nExample:\n  $ pbpaste | keyturn revoke --leaked\n  $ keyturn revoke billing/db");
+  return command.action(action(command, revoke));
+}
+
+/** One version to cut off, and what came of it. Times count from the command's start, or from the end of its standard input. */
+interface Revoked {
+  readonly ref: string;
+  readonly version: string;
+  readonly refused: boolean;
+  readonly identifiedMs: number;
+  readonly refusedMs: number | undefined;
+  readonly sessionsEnded: number;
+  readonly survives: readonly string[];
+  readonly successor: string | undefined;
+}
+
+async function revoke(
+  context: CommandContext,
+  ref: string | undefined,
+  options: RevokeOptions,
+): Promise<number> {
+  const { terminal } = context;
+  if ((ref === undefined) !== (options.leaked === true)) {
+    throw new KeyturnError(
+      "input-invalid",
+      "give either a secret, or --leaked with the value on standard input",
+    );
+  }
+  await using opened = await openManifest(context.manifestPath);
+  const leaked = ref === undefined ? await readSecret("leaked value: ") : undefined;
+  const started = Date.now();
+  const found: readonly FingerprintMatch[] =
+    leaked === undefined ? [await named(opened, ref ?? "", options.version)] : await search(opened, leaked);
+  const identifiedMs = Date.now() - started;
+  if (found.length === 0) {
+    terminal.warn("no secret under Keyturn has, or ever had, this value");
+    terminal.result({ found: 0, revoked: [] });
+    return exitCodes.failed;
+  }
+  if (found.length > 1 && options.yes !== true) {
+    const list = found.map((match) => `${match.ref} ${short(match.version)}`).join(", ");
+    throw new KeyturnError(
+      "request-refused",
+      `the value belongs to ${list}; say --yes to cut all of them off`,
+    );
+  }
+  const revoked: Revoked[] = [];
+  for (const match of found) revoked.push(await cut(context, opened, match, options, started, identifiedMs));
+  for (const one of revoked) terminal.show(report(one));
+  terminal.result({ found: found.length, revoked });
+  return revoked.every(({ refused }) => refused) ? exitCodes.done : exitCodes.unavailable;
+}
+
+async function named(opened: OpenManifest, ref: string, version: string): Promise<FingerprintMatch> {
+  const { ports } = await opened.secret(ref);
+  const mark = await versionMark(ref, ports, version);
+  return { ref, version: mark.version, field: "" };
+}
+
+/** In every store; a version whose several fields match is one. */
+async function search(
+  opened: OpenManifest,
+  leaked: Parameters<typeof identify>[1],
+): Promise<FingerprintMatch[]> {
+  const stores = await opened.stores();
+  const matches = (await Promise.all(stores.map(({ ports }) => identify(ports, leaked)))).flat();
+  return [...new Map(matches.map((match) => [`${match.ref} ${match.version}`, match])).values()];
+}
+
+async function cut(
+  { terminal, signal }: CommandContext,
+  opened: OpenManifest,
+  { ref, version }: FingerprintMatch,
+  options: RevokeOptions,
+  started: number,
+  identifiedMs: number,
+): Promise<Revoked> {
+  const { ports, local, place } = await opened.secret(ref);
+  terminal.say(`${ref} version ${short(version)} in ${place}, found after ${duration(identifiedMs)}`);
+  const before = (await ports.journal.load(ref))?.record;
+  const stored = await ports.store.read(ref, { version });
+  const fingerprint = stored && ports.fingerprinter.fingerprint(stored.value.reveal());
+  if (stored === undefined || fingerprint === undefined) {
+    terminal.say(
+      "it was retired before: the store has disabled it, which it does once the target is proven to refuse it",
+    );
+    return {
+      ref,
+      version,
+      refused: true,
+      identifiedMs,
+      refusedMs: 0,
+      sessionsEnded: 0,
+      survives: [],
+      successor: before?.current?.version,
+    };
+  }
+  const emergency = { kind: "emergency", by: person(), version: { version, fingerprint } } as const;
+  const answered = await request(ref, ports, { ...emergency, cutFirst: options.cutFirst === true });
+  terminal.say(`${answered.answer}: ${answered.why}`);
+  const record = await drive(ref, ports, {
+    worker: workerName("cli"),
+    terminal,
+    signal,
+    timeoutMs: Number(options.timeout) * 1_000,
+    reached: (now) => isRefused(now, version),
+  });
+  await local.bus.wake();
+  const entry = record.compromised.find((one) => one.version === version);
+  return {
+    ref,
+    version,
+    refused: isRefused(record, version),
+    identifiedMs,
+    refusedMs: entry?.refusedAt === undefined ? undefined : Math.max(0, entry.refusedAt - started),
+    sessionsEnded: entry?.sessionsEnded ?? 0,
+    survives: entry?.survives ?? [],
+    successor: record.current?.version === version ? undefined : record.current?.version,
+  };
+}
+
+function isRefused(record: RotationRecord, version: string): boolean {
+  return record.compromised.some((entry) => entry.version === version && entry.refusedAt !== undefined);
+}
+
+function report(one: Revoked): string {
+  if (!one.refused)
+    return `${one.ref}  ${short(one.version)} is NOT yet proven refused; it is owed, and tried on`;
+  const when = one.refusedMs === undefined ? "" : ` after ${duration(one.refusedMs)}`;
+  const survives = one.survives.length === 0 ? "nothing survives" : `survives: ${one.survives.join(", ")}`;
+  return `${one.ref}  ${short(one.version)} is refused by its target${when}; ${one.sessionsEnded} sessions ended; ${survives}; successor ${short(one.successor)}`;
+}

@@ -1,0 +1,71 @@
+import type { Journal } from "../core/ports.ts";
+
+interface Workshop {
+  has(ref: string): boolean;
+  readonly load: number;
+  reconcile(ref: string): void;
+}
+
+/** Other processes write the journal too, and their word may be lost: look at least this often. */
+const lookMs = 1_000;
+/** Secrets worked on at once. */
+const loadMax = 16;
+
+/** Finds what is due and hands it to the worker. It never reads more than what is due. */
+export class Scheduler {
+  readonly #journal: Pick<Journal, "due" | "nextDueAt">;
+  readonly #workshop: Workshop;
+  readonly #now: () => number;
+  /** Secrets in another worker's hands, and until when. */
+  readonly #busy = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(journal: Pick<Journal, "due" | "nextDueAt">, workshop: Workshop, now: () => number) {
+    this.#journal = journal;
+    this.#workshop = workshop;
+    this.#now = now;
+  }
+
+  /** Somebody says that there is work: also on what another worker had in hand. */
+  wake(): void {
+    this.#busy.clear();
+    this.#lookSoon();
+  }
+
+  done(ref: string, busyUntil: number | undefined): void {
+    if (busyUntil !== undefined) this.#busy.set(ref, busyUntil);
+    this.#lookSoon();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  /** Asked while it looks, it looks once more. */
+  #lookSoon(): void {
+    this.#again = true;
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+  }
+
+  async #look(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      clearTimeout(this.#timer);
+      const now = this.#now();
+      const room = loadMax - this.#workshop.load;
+      const due = await this.#journal.due(now, loadMax * 4);
+      const free = due.filter((ref) => !this.#workshop.has(ref) && (this.#busy.get(ref) ?? 0) <= now);
+      for (const ref of free.slice(0, Math.max(0, room))) this.#workshop.reconcile(ref);
+      const next = await this.#journal.nextDueAt();
+      const pause = next === undefined ? lookMs : Math.min(lookMs, Math.max(20, next - this.#now()));
+      if (!this.#stopped) this.#timer = setTimeout(() => this.#lookSoon(), free.length > 0 ? lookMs : pause);
+    }
+  }
+}

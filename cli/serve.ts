@@ -1,0 +1,96 @@
+import { Command } from "commander";
+import { acceptReports } from "../core/accept-reports.ts";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { enrolSchedules } from "../core/operate.ts";
+import type { Log } from "../core/ports.ts";
+import { serveAgents } from "../local/server.ts";
+import { loadRotator } from "../rotators/registry.ts";
+import { action, type CommandContext } from "./command.ts";
+import { exitCodes } from "./exit.ts";
+import { lineLog } from "./line-log.ts";
+import { type OpenManifest, type OpenStore, openManifest } from "./open.ts";
+import { Scheduler } from "./scheduler.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+/** How long a worker may finish what it has begun when the service stops. */
+const stopGraceMs = 10_000;
+
+export function serveCommand(): Command {
+  const command = new Command("serve")
+    .description(
+      "the service: finds what is due, and lets agents read, subscribe and report through its socket",
+    )
+    .option("--store <name>", "the store to serve; needed only if the manifest has several")
+    .option("--verbose", "every turn of work, too")
+    .addHelpText("after", "\nExample:\n  $ keyturn serve");
+  return command.action(action(command, serve));
+}
+
+async function serve(
+  context: CommandContext,
+  options: { readonly store?: string; readonly verbose?: boolean },
+): Promise<number> {
+  const log = lineLog(context.terminal.json, options.verbose === true ? "debug" : "info");
+  await using opened = await openManifest(context.manifestPath, log);
+  const store = await chosen(opened, options.store);
+  await enrolSchedules(store.ports);
+
+  const worker = new WorkerProcess(context.manifestPath, log, (ref, busyUntil) =>
+    scheduler.done(ref, busyUntil),
+  );
+  const scheduler = new Scheduler(store.ports.journal, worker, () => store.ports.clock.now());
+  try {
+    await using server = await listen(opened, store, log, () => scheduler.wake());
+    scheduler.wake();
+    log("info", "serving", { store: store.name, socket: store.local.socketPath, pid: process.pid });
+    await aborted(context.signal);
+    log("info", "stopping", {});
+    await server.close();
+  } finally {
+    await scheduler.stop();
+    await worker.stop(stopGraceMs);
+  }
+  return exitCodes.done;
+}
+
+async function chosen(opened: OpenManifest, name: string | undefined): Promise<OpenStore> {
+  if (name !== undefined) return opened.store(name);
+  const [only, ...others] = opened.manifest.stores.keys();
+  if (only === undefined) throw new KeyturnError("manifest-invalid", `${opened.manifest.path} has no store`);
+  if (others.length > 0) {
+    throw new KeyturnError(
+      "input-invalid",
+      `the manifest has several stores: say --store ${[only, ...others].join(" or ")}`,
+    );
+  }
+  return opened.store(only);
+}
+
+async function listen(opened: OpenManifest, { name, local, ports }: OpenStore, log: Log, onWake: () => void) {
+  const mine = ports.secrets.refs().flatMap((ref) => ports.secrets.get(ref) ?? []);
+  if (mine.length === 0) log("warn", `no secret of ${opened.manifest.path} is in store ${name}`, {});
+  const server = await serveAgents({
+    socketPath: local.socketPath,
+    tokens: local.tokens,
+    secrets: new Map(mine.map((managed) => [managed.ref, managed])),
+    store: local.store,
+    bus: local.bus,
+    overlapOf: async (type) => (await loadRotator(type)).overlap,
+    acceptReports: (reports) => acceptReports(ports, reports),
+    onWake,
+    log,
+  });
+  return {
+    close: () => server.close(),
+    [Symbol.asyncDispose]: async () => {
+      await server.close().catch((thrown: unknown) => {
+        log("warn", "the socket did not close cleanly", { message: asKeyturnError(thrown).message });
+      });
+    },
+  };
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

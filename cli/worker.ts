@@ -1,0 +1,72 @@
+import * as z from "zod/mini";
+import { asKeyturnError } from "../core/errors.ts";
+import type { Log } from "../core/ports.ts";
+import { reconcile } from "../core/reconcile.ts";
+import { openManifest } from "./open.ts";
+import { workerName } from "./who.ts";
+
+/**
+ * The process that `serve` works in. It reads the manifest and opens the stores itself; its parent only names secrets. It may
+ * be killed at any line: its parent starts another, and tells it whose leases are void.
+ */
+export const WorkerOrder = z.discriminatedUnion("do", [
+  z.object({ do: z.literal("reconcile"), ref: z.string(), deadWorkers: z.array(z.string()) }),
+  z.object({ do: z.literal("stop") }),
+]);
+export type WorkerOrder = z.infer<typeof WorkerOrder>;
+
+export const WorkerReport = z.discriminatedUnion("said", [
+  z.object({ said: z.literal("ready"), worker: z.string() }),
+  z.object({
+    said: z.literal("done"),
+    ref: z.string(),
+    phase: z.string(),
+    busyUntil: z.optional(z.number()),
+    error: z.optional(z.object({ code: z.string(), message: z.string() })),
+  }),
+  z.object({
+    said: z.literal("log"),
+    level: z.enum(["debug", "info", "warn", "error"]),
+    message: z.string(),
+    fields: z.record(z.string(), z.unknown()),
+  }),
+]);
+export type WorkerReport = z.infer<typeof WorkerReport>;
+
+async function main(manifestPath: string): Promise<void> {
+  const say = (report: WorkerReport): void => void process.send?.(report);
+  const log: Log = (level, message, fields) => say({ said: "log", level, message, fields: { ...fields } });
+  const worker = workerName("serve");
+  const opened = await openManifest(manifestPath, log);
+  const underWay = new Set<Promise<void>>();
+
+  const work = async (ref: string, deadWorkers: ReadonlySet<string>): Promise<void> => {
+    try {
+      const { ports } = await opened.secret(ref);
+      const { result, until, record } = await reconcile(ref, ports, { worker, deadWorkers });
+      say({ said: "done", ref, phase: record.state.phase, busyUntil: result === "busy" ? until : undefined });
+    } catch (thrown) {
+      const { code, message } = asKeyturnError(thrown);
+      say({ said: "done", ref, phase: "unknown", error: { code, message } });
+    }
+  };
+  process.on("message", (json) => {
+    const order = z.parse(WorkerOrder, json);
+    if (order.do === "stop") return void stop();
+    const job = work(order.ref, new Set(order.deadWorkers)).finally(() => underWay.delete(job));
+    underWay.add(job);
+  });
+  const stop = async (): Promise<void> => {
+    await Promise.all(underWay);
+    await opened[Symbol.asyncDispose]();
+    process.disconnect();
+  };
+  // A parent that is gone gives no more orders.
+  process.on("disconnect", () => process.exit(0));
+  // Ctrl-C reaches the whole process group: the parent says when to stop.
+  process.on("SIGINT", () => undefined);
+  say({ said: "ready", worker });
+}
+
+const [, , manifestPath] = process.argv;
+if (process.send !== undefined && manifestPath !== undefined) await main(manifestPath);

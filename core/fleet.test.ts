@@ -1,0 +1,135 @@
+import { describe, expect, test } from "vitest";
+import { type AgentState, type FleetView, isReleased, viewFleet } from "./fleet.ts";
+
+const now = 1_000_000;
+const policy = { cacheTtlMs: 1_000, graceAtMostMs: 60_000 };
+
+function agent(name: string, changes: Partial<AgentState> = {}): AgentState {
+  return {
+    ref: "app/db",
+    agent: name,
+    fleet: "agents",
+    sequence: 1,
+    inUse: [],
+    holds: [],
+    seenAt: now,
+    adoptedAt: undefined,
+    holdSeenAt: {},
+    ...changes,
+  };
+}
+
+const onNew = { adopted: "new", inUse: ["new"] };
+const onBoth = { adopted: "new", inUse: ["new", "old"] };
+const onOld = { adopted: "old", inUse: ["old"] };
+const silent = { seenAt: now - 3 * policy.cacheTtlMs };
+const held = (since: number, ...ids: readonly string[]) => ({
+  holds: ids.map((id) => ({ id, version: "old", since: 0 })),
+  holdSeenAt: Object.fromEntries(ids.map((id) => [id, since])),
+});
+const longAgo = now - policy.graceAtMostMs;
+
+/** live, adopted, laggards, holders, gone; and whether the old version is released. */
+type Row = readonly [live: number, adopted: number, laggards: string, holders: string, gone: string, boolean];
+
+const rows: Readonly<Record<string, readonly [readonly AgentState[], Row]>> = {
+  "nobody reports": [[], [0, 0, "", "", "", false]],
+  "one has changed over": [[agent("a", onNew)], [1, 1, "", "", "", true]],
+  "one is on the old one": [[agent("a", onOld)], [1, 0, "a", "", "", false]],
+  "one has used the new one and not dropped the old one": [[agent("a", onBoth)], [1, 1, "a", "", "", false]],
+  "one lives and has used neither": [[agent("a")], [1, 0, "", "", "", false]],
+  "one has changed over, one has used neither": [
+    [agent("a", onNew), agent("b")],
+    [2, 1, "", "", "", true],
+  ],
+  "one has changed over, one not": [
+    [agent("a", onNew), agent("b", onOld)],
+    [2, 1, "b", "", "", false],
+  ],
+  "one uses a version that is neither": [
+    [agent("a", { adopted: "older", inUse: ["older"] })],
+    [1, 0, "", "", "", false],
+  ],
+  "heard of just within three TTLs": [
+    [agent("a", { ...onOld, seenAt: now - 2_999 }), agent("b", onNew)],
+    [2, 1, "a", "", "", false],
+  ],
+  "silent for three TTLs on the old one is gone, and not waited for": [
+    [agent("a", { ...onOld, ...silent }), agent("b", onNew)],
+    [1, 1, "", "", "a", true],
+  ],
+  "silent on the new one is not told as gone": [
+    [agent("a", { ...onNew, ...silent })],
+    [0, 0, "", "", "", false],
+  ],
+  "all silent prove nothing": [
+    [agent("a", { ...onOld, ...silent }), agent("b", { ...onNew, ...silent })],
+    [0, 0, "", "", "a", false],
+  ],
+  "leaving is not waited for, nor told as gone": [
+    [agent("a", { ...onOld, leaving: true }), agent("b", onNew)],
+    [1, 1, "", "", "", true],
+  ],
+  "leaving on the new one proves nothing": [
+    [agent("a", { ...onNew, leaving: true })],
+    [0, 0, "", "", "", false],
+  ],
+  "a hold on the old one": [[agent("a", { ...onBoth, ...held(now - 5, "h") })], [1, 1, "a", "a", "", false]],
+  "a hold just before the longest grace is over": [
+    [agent("a", { ...onBoth, ...held(longAgo + 1, "h") })],
+    [1, 1, "a", "a", "", false],
+  ],
+  "a hold that outlasts the longest grace no longer counts": [
+    [agent("a", { ...onBoth, ...held(longAgo, "h") })],
+    [1, 1, "", "", "", true],
+  ],
+  "of two holds one is still in time": [
+    [
+      agent("a", {
+        ...onBoth,
+        ...held(longAgo, "h1", "h2"),
+        holdSeenAt: { h1: longAgo, h2: now - 5 },
+      }),
+    ],
+    [1, 1, "a", "a", "", false],
+  ],
+  "a hold that nobody saw begin is new": [
+    [agent("a", { ...onBoth, holds: [{ id: "h", version: "old", since: 0 }] })],
+    [1, 1, "a", "a", "", false],
+  ],
+  "the agent's clock counts for nothing": [
+    [agent("a", { ...onBoth, ...held(now, "h"), holds: [{ id: "h", version: "old", since: -1e12 }] })],
+    [1, 1, "a", "a", "", false],
+  ],
+  "a hold on the new one keeps nothing": [
+    [agent("a", { ...onNew, holds: [{ id: "h", version: "new", since: 0 }], holdSeenAt: { h: longAgo } })],
+    [1, 1, "", "", "", true],
+  ],
+};
+
+function shown(view: FleetView): Row {
+  const { live, adopted, laggards, holders, gone } = view;
+  return [live, adopted, laggards.join(), holders.join(), gone.join(), isReleased(view)];
+}
+
+describe("viewFleet", () => {
+  test.each(Object.entries(rows))("%s", (_, [agents, expected]) => {
+    expect(shown(viewFleet(agents, { old: "old", new: "new" }, policy, now))).toEqual(expected);
+  });
+
+  test("without an old version nobody lags", () => {
+    const agents = [agent("a", onOld), agent("b", onNew)];
+    const view = viewFleet(agents, { old: undefined, new: "new" }, policy, now);
+    expect(shown(view)).toEqual([2, 1, "", "", "", true]);
+  });
+
+  test("an agent from the future, by a clock that was set back, is live", () => {
+    const view = viewFleet(
+      [agent("a", { ...onOld, seenAt: now + 9_999 })],
+      { old: "old", new: "new" },
+      policy,
+      now,
+    );
+    expect(view.laggards).toEqual(["a"]);
+  });
+});

