@@ -37,6 +37,17 @@ describe("an emergency", () => {
     expect(await database.sessionsOf("billing_a")).toBe(0);
   });
 
+  it("sends a statement that was cut off again with what the store holds now, even if the old login still works", async () => {
+    await using test = await database.setUp({ idempotent: true });
+    const { put, pool } = test;
+    await whoAmI(pool);
+    const statement = pool.query("SELECT current_user AS name, pg_sleep(0.3)");
+    await sleep(50);
+    put("v2", "billing_b", passwords.b1);
+    await database.endSessions("billing_a");
+    expect((await statement).rows[0]).toMatchObject({ name: "billing_b" });
+  });
+
   it("waits for the successor when the login is cut before there is one", async () => {
     await using test = await database.setUp({ idempotent: true });
     const { put, pool } = test;

@@ -1,8 +1,7 @@
-import { readFileSync, writeFileSync } from "node:fs";
 import pg from "pg";
-import { parseDocument } from "yaml";
 import { type OpenSecret, openSecret } from "../cli/open.ts";
 import { ref, type Stage, setStage } from "../demo/stage.ts";
+import { quicken } from "../integration/quicken.ts";
 
 /** A database under Keyturn whose agents, were there any, would keep a value for 20 ms: a whole rotation fits into a blink. */
 export interface BenchStage extends AsyncDisposable {
@@ -13,10 +12,7 @@ export interface BenchStage extends AsyncDisposable {
 
 export async function setBenchStage(): Promise<BenchStage> {
   const stage = await setStage({ maxConnections: 200 });
-  const document = parseDocument(readFileSync(stage.manifestPath, "utf8"));
-  document.setIn(["secrets", ref, "cacheTtl"], "20ms");
-  document.setIn(["secrets", ref, "grace"], { atLeast: "20ms", atMost: "40ms" });
-  writeFileSync(stage.manifestPath, document.toString());
+  quicken(stage.manifestPath, ref, { cacheTtl: "20ms", atLeast: "20ms", atMost: "40ms" });
   const secret = await openSecret(stage.manifestPath, ref);
   const spy = new Spy();
   return {

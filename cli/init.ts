@@ -98,7 +98,7 @@ async function init(
   await storeValue(adminRef, ports, admin, rotator.adminFields(admin));
   const sql = setupSql({ owner: options.owner, database: options.database, admin: usernameOf(admin) });
   terminal.say(`stored the administering login as ${adminRef}`);
-  terminal.say("Run this SQL once, as a superuser; then: keyturn rotate " + ref);
+  terminal.say(`Run this SQL once, as a superuser; then: keyturn rotate ${ref}`);
   terminal.show(sql);
   terminal.result({ ref, admin: adminRef, manifest: path, store: store.path, sql });
   return exitCodes.done;

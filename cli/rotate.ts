@@ -1,10 +1,13 @@
 import { Command } from "commander";
+import { errorCodes, KeyturnError } from "../core/errors.ts";
 import { request } from "../core/operate.ts";
+import type { Ports } from "../core/ports.ts";
+import type { RotationRecord } from "../core/record.ts";
 import { action, type CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
-import { exitCodes } from "./exit.ts";
+import { exitCodeOf, exitCodes } from "./exit.ts";
 import { openSecret } from "./open.ts";
-import { duration, short } from "./terminal.ts";
+import { duration, short, type Terminal } from "./terminal.ts";
 import { person, workerName } from "./who.ts";
 
 export function rotateCommand(): Command {
@@ -63,15 +66,33 @@ async function rotate(
     terminal.warn(`halted in ${record.state.from}: ${record.state.code}: ${record.state.reason}`);
     return exitCodes.halted;
   }
-  if (!rotated) {
-    terminal.warn(
-      `${ref} was not rotated; current is still ${short(record.current?.version)}, and works as before`,
-    );
-    return exitCodes.refused;
-  }
+  if (!rotated) return notRotated(record, ports, rotationId, terminal);
   const after = duration(ports.clock.now() - started);
   terminal.show(`${ref} is at version ${short(record.current?.version)} after ${after}${rest(phase)}`);
   return exitCodes.done;
+}
+
+/** Why it was undone is in the audit; how that is mended is in the table of errors. */
+async function notRotated(
+  record: RotationRecord,
+  ports: Ports,
+  rotationId: string | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  const { ref, current } = record;
+  let reason = "";
+  for await (const entry of ports.audit.read(ref)) {
+    if (entry.action === "undo.began" && entry.version === rotationId) reason = entry.detail;
+  }
+  terminal.warn(`${ref} was not rotated: ${reason}`);
+  const code = errorCodes.find((known) => reason.startsWith(`${known}:`));
+  if (code !== undefined) terminal.warn(`  ${new KeyturnError(code, reason).remedy}`);
+  terminal.warn(
+    current === undefined
+      ? "  it still has no credential"
+      : `  current is still ${short(current.version)}, and works as before`,
+  );
+  return code === undefined ? exitCodes.refused : exitCodeOf(code);
 }
 
 function rest(phase: string): string {

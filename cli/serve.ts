@@ -35,12 +35,15 @@ async function serve(
   const store = await chosen(opened, options.store);
   await enrolSchedules(store.ports);
 
+  // The socket first: whoever cannot have it must not work either.
+  let wake = (): void => undefined;
+  await using server = await listen(opened, store, log, () => wake());
   const worker = new WorkerProcess(context.manifestPath, log, (ref, busyUntil) =>
     scheduler.done(ref, busyUntil),
   );
   const scheduler = new Scheduler(store.ports.journal, worker, () => store.ports.clock.now());
+  wake = () => scheduler.wake();
   try {
-    await using server = await listen(opened, store, log, () => scheduler.wake());
     scheduler.wake();
     log("info", "serving", { store: store.name, socket: store.local.socketPath, pid: process.pid });
     await aborted(context.signal);

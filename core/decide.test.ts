@@ -82,7 +82,8 @@ function shown(action: Action): string {
     case "change": {
       const { state } = action.transition.record;
       const notes = action.transition.notes.map((note) => note.action);
-      return [`to ${state.phase}`, ...notes].join(", ");
+      const forced = state.phase === "retire" && state.forced ? ["forced"] : [];
+      return [`to ${state.phase}`, ...notes, ...forced].join(", ");
     }
   }
 }
@@ -149,6 +150,10 @@ describeCases("idle", {
   "an emergency that keeps failing waits": {
     record: record({ compromised: [leaked], urgentNotBefore: now + 700 }),
     expected: "wait 700",
+  },
+  "and begins at the very moment": {
+    record: record({ compromised: [leaked], urgentNotBefore: now }),
+    expected: "to create, rotate.began",
   },
   "an emergency goes before a wish": {
     record: record({ compromised: [leaked], urgentNotBefore: now + 700, wish: { ...wish, kind: "rotate" } }),
@@ -302,11 +307,6 @@ describeCases("grace", {
     record: inGrace(atMostOver),
     expected: "to retire, retire.began",
   },
-  "of a fleet that uses neither ends with the longest grace": {
-    record: inGrace(atMostOver),
-    fleet: waiting,
-    expected: "to retire, retire.began",
-  },
   "names the laggards at the end, if the policy is to hold": {
     record: inGrace(atMostOver),
     fleet: lagging,
@@ -321,7 +321,7 @@ describeCases("grace", {
     record: inGrace(atMostOver),
     fleet: lagging,
     policy: { onLaggards: "retire" },
-    expected: "to retire, retire.began",
+    expected: "to retire, retire.began, forced",
   },
   "does not cut them off before": {
     record: inGrace(atLeastOver),
@@ -462,20 +462,20 @@ test("debts are paid in the order in which they stand, the first that is due", (
   expect(shown(decided({ record: record({ debts }) }))).toBe("settle v00");
 });
 
-test("the events of grace say who", () => {
-  const told = (from: Omit<Case, "expected">): unknown => {
-    const action = decided(from);
-    return action.do === "change" ? action.transition.events : undefined;
-  };
-  expect(told({ record: inGrace(), fleet: released })).toMatchObject([
-    { type: "dev.keyturn.secret.adopted.v1", data: { version: "v2", agents: 2 } },
-  ]);
-  expect(told({ record: inGrace(atMostOver), fleet: lagging })).toMatchObject([
-    {
-      type: "dev.keyturn.rotation.failed.v1",
-      data: { outcome: "laggards", reason: expect.stringMatching(/: a$/) },
-    },
-  ]);
+test.each([
+  ["adopted", inGrace(), released, { adopted: true }, "by 2 of 2 live agents"],
+  ["adopted, some silent", inGrace(), { ...released, gone: ["b"] }, { adopted: true }, /not waited for: b$/],
+  ["laggards", inGrace(atMostOver), lagging, { laggardsNamed: true }, /: a$/],
+] as const)("grace tells who once, and remembers that it did: %s", (_, from, fleet, state, detail) => {
+  const action = decided({ record: from, fleet });
+  if (action.do !== "change") throw new Error(`it did ${action.do}`);
+  const { record: after, notes, events } = action.transition;
+  expect(after.state).toMatchObject(state);
+  expect(notes[0]?.detail).toMatch(detail);
+  expect(events).toHaveLength(1);
+  expect(events[0]?.data).toMatchObject(
+    "adopted" in state ? { version: "v2", agents: 2 } : { outcome: "laggards", reason: notes[0]?.detail },
+  );
 });
 
 test("deciding changes nothing of what it was given", () => {

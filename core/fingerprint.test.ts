@@ -56,6 +56,7 @@ describe("the fingerprints of fields", () => {
     ["a long text of one letter", "a".repeat(500), false],
     ["a short PIN", "493817", false],
     ["nothing", "", false],
+    ["exactly enough, 40 bits", "abcdabcdabcdabcdabcd", true],
     // 12 different characters: 43 bits; 11 of them: 38.
     ["just enough", "abcdefghijkl", true],
     ["just not enough", "abcdefghijk", false],

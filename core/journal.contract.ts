@@ -222,6 +222,18 @@ export function describeJournal(name: string, open: () => Promise<OpenedJournal>
       expect(await only()).toMatchObject({ sequence: 3, inUse: ["v3"] });
     });
 
+    test("of reports in many calls at once the one with the greatest sequence stays, and no agent is lost", async () => {
+      const sequences = [4, 1, 8, 3, 7, 2, 6, 5];
+      await Promise.all(
+        sequences.map((sequence) =>
+          journal.report([reportOf("a", sequence), reportOf(`b${sequence}`, 1)], 100),
+        ),
+      );
+      const states = await journal.agents(ref);
+      expect(states).toHaveLength(9);
+      expect(states.find((state) => state.agent === "a")?.sequence).toBe(8);
+    });
+
     test("an agent that stops leaving is no longer leaving", async () => {
       await journal.report([reportOf("a", 1, { leaving: true })], 100);
       await journal.report([reportOf("a", 2)], 200);

@@ -2,7 +2,7 @@ import { commit } from "./commit.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
 import { newId } from "./identifier.ts";
-import type { FingerprintMatch, Ports } from "./ports.ts";
+import type { FingerprintMatch, ManagedSecret, Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
 import { type Answer, answer, type Request } from "./request.ts";
@@ -15,6 +15,8 @@ import { type Surroundings, stay } from "./transition.ts";
  */
 export async function request(ref: string, ports: Ports, what: Request): Promise<Answer> {
   const managed = managedSecret(ports, ref);
+  // An emergency is never kept waiting by a check: whatever is wrong shows when it is carried out.
+  if (what.kind === "rotate" || what.kind === "rollback") await assertReady(managed, ports);
   for (;;) {
     const loaded = await ports.journal.load(ref);
     const record = loaded?.record ?? (await firstRecord(ref, ports));
@@ -33,6 +35,20 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
       if (asKeyturnError(thrown).code !== "conflict") throw thrown;
     }
   }
+}
+
+/** What a rotation would stumble over at once is told before it begins: the manifest's config and the stored values. */
+async function assertReady(managed: ManagedSecret, ports: Ports): Promise<void> {
+  const { ref, type, config, admin } = managed;
+  const rotator = await ports.rotators.load(type);
+  rotator.checkConfig(config);
+  const login = admin === undefined ? undefined : await ports.store.read(admin, "current");
+  if (admin !== undefined && login === undefined) {
+    throw new KeyturnError("secret-missing", `the administering login ${admin} of ${ref} is not stored`);
+  }
+  if (login !== undefined) rotator.checkAdmin(login.value);
+  const current = await ports.store.read(ref, "current");
+  if (current !== undefined) rotator.checkCredential(current.value);
 }
 
 /** What the store says of a secret that the journal does not know: nothing yet, or a value that somebody put there. */

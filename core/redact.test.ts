@@ -53,6 +53,10 @@ describe("redact", () => {
     expect(redactorOf(short).redact("an abc of a words")).toBe("an abc of a words");
   });
 
+  test("four letters are long enough", () => {
+    expect(redactorOf("abcd").redact("an abcd")).toBe("an [redacted]");
+  });
+
   test("knows a value that is not well-formed text", () => {
     const broken = "\ud800canary";
     expect(redactorOf(broken).redact(`x ${broken}`)).toBe("x [redacted]");

@@ -230,6 +230,19 @@ export function describeSecretStore(name: string, open: () => Promise<OpenedStor
       for (const text of printed) expect(text).not.toContain("canary");
     });
 
+    test("no value is seen in what an error says", async () => {
+      await store.savePending(ref, "v1", value("canary-pending"));
+      const errors = await Promise.allSettled([
+        store.savePending(ref, "v2", value("canary-refused")),
+        store.promote(ref, "v1", "v0"),
+        store.disable(ref, "v1"),
+      ]);
+      for (const one of errors) {
+        expect(one.status).toBe("rejected");
+        expect(inspect(one, { depth: 9, showHidden: true })).not.toContain("canary");
+      }
+    });
+
     test("after it was closed it fails: it must not look empty", async () => {
       if (opened.reopen === undefined) return;
       await promoteAll("v1");

@@ -1,17 +1,15 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { parseDocument } from "yaml";
 import { type OpenManifest, openManifest } from "../cli/open.ts";
+import { runKeyturn, startKeyturn } from "../integration/keyturn-command.ts";
 import { type PostgresServer, startPostgres } from "../integration/postgres-server.ts";
+import { quicken } from "../integration/quicken.ts";
 
 export const ref = "shop/db";
 export const fleet = "agents";
-const keyturn = fileURLToPath(new URL("../cli/keyturn.mjs", import.meta.url));
 
 /** A database, a manifest and a store of its own, made with the commands that a person uses. */
 export interface Stage extends AsyncDisposable {
@@ -60,7 +58,7 @@ export async function setStage(options: { maxConnections: number }): Promise<Sta
   await superuser.query(`CREATE TABLE orders (id serial PRIMARY KEY, note text); ALTER TABLE orders OWNER TO shop;
     INSERT INTO orders (note) SELECT 'order ' || n FROM generate_series(1, 100) n`);
   await superuser.end();
-  quicken(manifestPath);
+  quicken(manifestPath, ref, { cacheTtl: "1s", atLeast: "1s", atMost: "60s" });
   const opened = await openManifest(manifestPath);
   return {
     postgres,
@@ -77,43 +75,23 @@ export async function setStage(options: { maxConnections: number }): Promise<Sta
   };
 }
 
-/** A demo has a minute: agents keep a value for one second instead of sixty. */
-function quicken(path: string): void {
-  const document = parseDocument(readFileSync(path, "utf8"));
-  document.setIn(["secrets", ref, "cacheTtl"], "1s");
-  document.setIn(["secrets", ref, "grace"], { atLeast: "1s", atMost: "60s" });
-  writeFileSync(path, document.toString());
-}
-
 async function run<Result>(
   args: readonly string[],
   input: string,
   environment: NodeJS.ProcessEnv,
 ): Promise<Result> {
-  const child = spawn(process.execPath, [keyturn, ...args], {
-    env: environment,
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  const output = collect(child.stdout);
-  const errors = collect(child.stderr);
-  child.stdin.end(input);
-  const code = await exited(child);
-  if (code === 0) return JSON.parse((await output) || "null");
-  throw new Error(`keyturn ${args.join(" ")} ended with ${code}: ${await errors}${await output}`);
+  const { code, stdout, stderr } = await runKeyturn(args, { input, environment });
+  if (code === 0) return JSON.parse(stdout || "null");
+  throw new Error(`keyturn ${args.join(" ")} ended with ${code}: ${stderr}${stdout}`);
 }
 
 async function startService(manifestPath: string, environment: NodeJS.ProcessEnv): Promise<Service> {
-  const child = spawn(process.execPath, [keyturn, "-m", manifestPath, "serve", "--json"], {
-    env: environment,
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const { child, ended } = startKeyturn(["-m", manifestPath, "serve", "--json"], { environment });
   process.once("exit", () => child.kill("SIGKILL"));
   let workerPid = 0;
-  const lines: string[] = [];
   await new Promise<void>((resolve, reject) => {
     let serving = false;
-    createInterface({ input: child.stderr }).on("line", (line) => {
-      lines.push(line);
+    createInterface({ input: child.stderr ?? process.stdin }).on("line", (line) => {
       const { message, pid }: { message?: string; pid?: number } = line.startsWith("{")
         ? JSON.parse(line)
         : {};
@@ -121,24 +99,13 @@ async function startService(manifestPath: string, environment: NodeJS.ProcessEnv
       if (message === "serving") serving = true;
       if (serving && workerPid !== 0) resolve();
     });
-    child.once("exit", () => reject(new Error(`the service ended: ${lines.join("\n")}`)));
+    void ended.then(({ stderr }) => reject(new Error(`the service ended: ${stderr}`)));
   });
   return {
     workerPid: () => workerPid,
     stop: async () => {
       child.kill("SIGTERM");
-      await exited(child);
+      await ended;
     },
   };
-}
-
-async function exited(child: ChildProcess): Promise<number | null> {
-  if (child.exitCode !== null) return child.exitCode;
-  return new Promise((resolve) => child.once("close", resolve));
-}
-
-async function collect(stream: NodeJS.ReadableStream): Promise<string> {
-  let text = "";
-  for await (const chunk of stream) text += String(chunk);
-  return text;
 }

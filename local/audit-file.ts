@@ -36,23 +36,28 @@ export function appendToChain(path: string, entry: AuditEntry): void {
 }
 
 /**
- * Every complete line, as it is: verifying is the reader's. Only the end of the file may be incomplete, while a write is under way
- * or after one was interrupted; what is missing there was never acknowledged, or else the chain is found too short.
+ * Every complete line, as it is: verifying is the reader's. Only the last one may be incomplete, while a write is under way
+ * or after one was interrupted; it was never acknowledged, or else the chain is found too short.
  */
 export async function* readChain(path: string): AsyncGenerator<AuditEntry> {
   if (!existsSync(path)) return;
   const parts: Buffer[] = [];
   let number = 0;
+  let last = { sequence: 0, hash: "" };
   for await (const chunk of createReadStream(path)) {
     let rest: Buffer = chunk;
     for (let end = rest.indexOf(newline); end >= 0; end = rest.indexOf(newline)) {
       number += 1;
       const line = Buffer.concat([...parts.splice(0), rest.subarray(0, end)]);
-      yield entryIn(line, `line ${number} of ${path}`);
+      const entry = entryIn(line, `line ${number} of ${path}`);
+      last = entry;
+      yield entry;
       rest = rest.subarray(end + 1);
     }
     parts.push(rest);
   }
+  const entry = wholeEntry(Buffer.concat(parts), last);
+  if (entry !== undefined) yield entry;
 }
 
 interface End {
@@ -71,14 +76,19 @@ function repairedEnd(file: number, path: string): End {
     lastNewline < 0 ? { sequence: 0, hash: "" } : entryIn(line, `the last line of ${path}`);
   const torn = tail.subarray(lastNewline + 1);
   if (torn.length === 0) return { sequence, hash, size };
-  const entry = readEntry(torn);
-  if (entry !== undefined && seal(entry, { sequence, hash }).hash === entry.hash) {
-    // Nothing but the end of the line is missing: an editor takes it away, and a lost entry would be a lost entry.
+  const entry = wholeEntry(torn, { sequence, hash });
+  if (entry !== undefined) {
     appendLine(file, size, "\n");
     return { sequence: entry.sequence, hash: entry.hash, size: size + 1 };
   }
   ftruncateSync(file, size - torn.length);
   return { sequence, hash, size: size - torn.length };
+}
+
+/** The next entry of the chain, of whose line nothing but the end is missing: editors take that away, and it must not cost an entry. */
+function wholeEntry(torn: Buffer, last: { sequence: number; hash: string }): AuditEntry | undefined {
+  const entry = readEntry(torn);
+  return entry !== undefined && seal(entry, last).hash === entry.hash ? entry : undefined;
 }
 
 /** The end of the file, from so far back that its last two lines are in it. */

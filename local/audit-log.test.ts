@@ -62,7 +62,8 @@ describe("a writer that was killed in the middle of a line", () => {
   });
 
   test("a line that only lacks its end is an entry, and is not lost", async () => {
-    const { close, append, file } = await left(one, two, three?.trimEnd());
+    const { audit, close, append, file } = await left(one, two, three?.trimEnd());
+    expect(await readAll(audit, ref)).toEqual(chain.slice(0, 3));
     await append(3);
     expect(readFileSync(file, "utf8")).toBe([one, two, three, four].join(""));
     await close();

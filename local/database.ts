@@ -16,7 +16,7 @@ export interface DatabaseFile {
 }
 
 /** SQLite blocks this whole process while it waits for a lock, so it waits shortly; the rest is waited for in between. */
-const lockWaitMs = 50;
+const lockWaitMs = 5;
 const retryForMs = 15_000;
 const retryMaxMs = 20;
 
@@ -26,6 +26,8 @@ export class Database implements Disposable {
   readonly #sqlite: DatabaseSync;
   readonly #unavailable: ErrorCode;
   readonly #statements = new Map<string, StatementSync>();
+  /** Resolves when the writes that were asked for before are over: of this process only one at a time waits for the lock. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   /** Without `create` a file that is missing or empty is `data-broken`: a lost file must not look like a new one. */
   static async open(file: DatabaseFile, create: boolean): Promise<Database> {
@@ -57,11 +59,16 @@ export class Database implements Disposable {
   }
 
   /** All of it or nothing, and nobody else writes meanwhile. `work` may run again as long as nothing of it has counted. */
-  async write<T>(work: () => T): Promise<T> {
-    return this.#retried(() => {
-      this.#sqlite.exec("BEGIN IMMEDIATE");
-      return this.#committed(work);
-    });
+  write<T>(work: () => T): Promise<T> {
+    const giveUpAt = performance.now() + retryForMs;
+    const written = this.#turn.then(() =>
+      this.#retried(() => {
+        this.#sqlite.exec("BEGIN IMMEDIATE");
+        return this.#committed(work);
+      }, giveUpAt),
+    );
+    this.#turn = written.catch(() => undefined);
+    return written;
   }
 
   row(sql: string, ...values: SQLInputValue[]): Row | undefined {
@@ -133,8 +140,7 @@ export class Database implements Disposable {
   }
 
   /** Runs without a pause from its beginning to its end; only between two tries may other work of this process run. */
-  async #retried<T>(work: () => T): Promise<T> {
-    const giveUpAt = performance.now() + retryForMs;
+  async #retried<T>(work: () => T, giveUpAt = performance.now() + retryForMs): Promise<T> {
     for (;;) {
       try {
         return this.#translated(work);

@@ -48,6 +48,8 @@ export class EventStream {
   /** From now on: what came before is in the store that the agent reads when the stream is open. */
   add(listener: Listener): void {
     const { response } = listener;
+    // Gone while its token was looked at.
+    if (response.destroyed) return;
     this.#listeners.add(listener);
     response.on("close", () => this.#listeners.delete(listener));
     response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });

@@ -1,4 +1,24 @@
 import { chmodSync, closeSync, fsyncSync, openSync, statSync, writeSync } from "node:fs";
+import { KeyturnError } from "../core/errors.ts";
+
+/** Unlike `existsSync` it fails where it may not look: what one may not see is not absent. */
+export function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+export function isAbsent(thrown: unknown): boolean {
+  return codeOf(thrown) === "ENOENT" || codeOf(thrown) === "ENOTDIR";
+}
+
+/** The system's refusals in our words; everything else as it is. */
+export function fileError(thrown: unknown): unknown {
+  if (thrown instanceof KeyturnError || !(thrown instanceof Error) || !("syscall" in thrown)) return thrown;
+  return new KeyturnError("store-unavailable", thrown.message, { cause: thrown });
+}
+
+function codeOf(thrown: unknown): unknown {
+  return thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+}
 
 /** Files restored from a backup often come with rights for others. What is not ours stays as it is. */
 export function keepPrivate(path: string): void {

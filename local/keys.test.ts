@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -88,14 +89,15 @@ describe("a key in a file", () => {
     expect(read(join(temporaryFolder(), "none.key"))).toBeUndefined();
   });
 
-  test.each([0o600, 0o400])("is read with mode %o, comments and all", (mode) => {
-    expect(read(written(`# mine\n${otherKey}\n\n${key}\n`, mode))?.ids).toHaveLength(2);
+  test.each(["600", "400"])("is read with mode %s, comments and all", (mode) => {
+    const file = written(`# mine\n${otherKey}\n\n${key}\n`, Number.parseInt(mode, 8));
+    expect(read(file)?.ids).toHaveLength(2);
   });
 
-  test.each([0o640, 0o604, 0o620, 0o666, 0o601])(
-    "is refused with mode %o: others could read or change it",
+  test.each(["640", "604", "620", "666", "601"])(
+    "is refused with mode %s: others could read or change it",
     (mode) => {
-      const file = written(key, mode);
+      const file = written(key, Number.parseInt(mode, 8));
       expect(() => read(file)).toThrow(
         expect.objectContaining({ code: "key-missing", message: expect.stringContaining(`chmod 600`) }),
       );

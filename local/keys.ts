@@ -12,7 +12,7 @@ import {
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { KeyturnError } from "../core/errors.ts";
-import { syncFolder, writeNewFile } from "./files.ts";
+import { isAbsent, syncFolder, writeNewFile } from "./files.ts";
 import { Keyring } from "./keyring.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -104,8 +104,9 @@ function openIfThere(file: string): number | undefined {
   try {
     return openSync(file, "r");
   } catch (cause) {
-    if (!existsSync(file)) return undefined;
-    throw new KeyturnError("key-missing", `the key in ${file} cannot be read`, { cause });
+    if (isAbsent(cause)) return undefined;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new KeyturnError("key-missing", `the key cannot be read: ${why}`, { cause });
   }
 }
 

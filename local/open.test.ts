@@ -74,6 +74,13 @@ describe("init", () => {
     await (await openLocal(options)).close();
   });
 
+  test("where the system refuses says what and where", async () => {
+    const file = join(temporaryFolder(), "file");
+    writeFileSync(file, "");
+    const error = { code: "store-unavailable", message: expect.stringContaining(file) };
+    await expect(openLocal({ path: join(file, "data"), create: true })).rejects.toMatchObject(error);
+  });
+
   test("does not move in with other files", async () => {
     const path = temporaryFolder();
     writeFileSync(join(path, "thesis.txt"), "");

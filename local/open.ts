@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { KeyturnError } from "../core/errors.ts";
 import { newId } from "../core/identifier.ts";
@@ -7,7 +7,7 @@ import { openAuditLog } from "./audit-log.ts";
 import { systemClock } from "./clock.ts";
 import type { Database } from "./database.ts";
 import { type LocalEventBus, openEventBus } from "./event-bus.ts";
-import { keepPrivate, writeNewFile } from "./files.ts";
+import { exists, fileError, keepPrivate, writeNewFile } from "./files.ts";
 import { openJournal } from "./journal.ts";
 import type { Keyring } from "./keyring.ts";
 import { createKey, type Environment, type KeyPlace, keyPlace, readKeyring } from "./keys.ts";
@@ -47,18 +47,24 @@ export interface LocalStore {
 }
 
 export async function openLocal(options: LocalOptions): Promise<LocalStore> {
+  try {
+    return await openFolder(options);
+  } catch (thrown) {
+    throw fileError(thrown);
+  }
+}
+
+async function openFolder(options: LocalOptions): Promise<LocalStore> {
   const { clock = systemClock, environment = process.env, create = false } = options;
   const path = resolve(options.path);
   const file = (name: string): string => join(path, name);
   if (create) makeFolder(path);
-  else if (!existsSync(file(secretsName)) && !existsSync(file(journalName))) throw notAFolder(path);
+  else if (!exists(file(secretsName)) && !exists(file(journalName))) throw notAFolder(path);
   keepPrivate(path);
 
   using opened = new DisposableStack();
   // It is made before the journal: where there is a journal, it was there, and must not be made anew.
-  const secrets = opened.use(
-    await openSecretsFile(file(secretsName), create && !existsSync(file(journalName))),
-  );
+  const secrets = opened.use(await openSecretsFile(file(secretsName), create && !exists(file(journalName))));
   const { installation, isReady } = await identity(secrets, create);
   if (!isReady && !create) throw notAFolder(path);
   const place = keyPlace(options.key, installation, environment);
@@ -136,7 +142,7 @@ async function unlock(
 ): Promise<Keyring> {
   const needed = await secrets.read(() => knownKeyIds(secrets));
   const isFresh = create && needed.length === 0;
-  if (isFresh && place.file !== undefined && !existsSync(place.file)) {
+  if (isFresh && place.file !== undefined && !exists(place.file)) {
     createKey(place.file, `The key of ${path}. Keep a copy elsewhere: without it nothing there can be read.`);
   }
   const keyring = readKeyring(place, environment);

@@ -59,12 +59,13 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // That an agent hangs up in the middle is no concern of the service.
   response.on("error", () => undefined);
   try {
     const answer = await route(options, stream, request, response);
     if (answer !== undefined) send(response, answer);
   } catch (thrown) {
+    // That an agent hangs up in the middle is no concern of the service.
+    if (request.socket.destroyed) return;
     const error = asKeyturnError(thrown);
     options.log(error.disposition === "reject" ? "info" : "warn", "a request was not granted", {
       request: `${request.method} ${request.url?.slice(0, 300)}`,

@@ -44,7 +44,7 @@ export function shortPath(path: string): string {
 }
 
 /** `secrets["billing/db"].schedule.every`, as one would write it in code. */
-export function formatField(path: FieldPath): string {
+function formatField(path: FieldPath): string {
   return path.reduce<string>((text, step) => {
     if (typeof step === "number") return `${text}[${step}]`;
     if (!/^[A-Za-z_][A-Za-z0-9_-]*$/.test(step)) return `${text}[${JSON.stringify(step)}]`;

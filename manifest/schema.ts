@@ -34,14 +34,14 @@ const grace = z.strictObject({
   onLaggards: z.enum(["hold", "retire"]).optional(),
 });
 
-export const StoreSchema = z.strictObject({
+const StoreSchema = z.strictObject({
   local: z.strictObject({ path, key: path.optional() }).optional(),
   aws: later,
   azure: later,
   gcp: later,
 });
 
-export const PolicySchema = z.strictObject({
+const PolicySchema = z.strictObject({
   match: z
     .string()
     .regex(/^[A-Za-z0-9._*?/-]+$/, "is not a pattern: a reference in which `*` stands for a part"),
@@ -50,7 +50,7 @@ export const PolicySchema = z.strictObject({
   requires: z.array(z.enum(["both-live"])).optional(),
 });
 
-export const SecretSchema = z.strictObject({
+const SecretSchema = z.strictObject({
   // Required, but it is `check-secrets.ts` that says so: an entry without them is still looked at for everything else.
   store: name.optional(),
   type: name.optional(),

@@ -159,7 +159,7 @@ test("the owner's settings, and the other login's, reach the new login as they a
 
 test("a search path cannot make the administrator run what others wrote", async () => {
   const [target, steps] = await arrange();
-  const { superuser, owner } = target;
+  const { superuser, owner, administrator } = target;
   await superuser.query(
     `CREATE SCHEMA "${owner}_evil" AUTHORIZATION "${owner}"; GRANT ALL ON SCHEMA public TO "${owner}"`,
   );
@@ -176,6 +176,11 @@ test("a search path cannot make the administrator run what others wrote", async 
     await agent.query(`CREATE FUNCTION "${owner}_evil".${name} RETURNS text LANGUAGE plpgsql AS
       $$ BEGIN RAISE EXCEPTION 'evil ran as %', current_user; END $$`);
   }
+  // Neither by what the database or the role of the administrator is set to, nor by what there is to be copied.
+  await superuser.query(
+    `ALTER ROLE "${administrator.username}" SET search_path = "${owner}_evil", pg_catalog`,
+  );
+  await superuser.query(`GRANT USAGE ON SCHEMA "${owner}_evil" TO PUBLIC`);
   const paths = [`${owner}_evil, pg_catalog`, "x;RESET/**/ROLE;--"];
   for (const [index, path] of paths.entries()) {
     await agent.query(`SELECT pg_catalog.set_config('search_path', '${path}', false)`);

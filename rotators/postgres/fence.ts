@@ -57,7 +57,7 @@ function fenceText(verb: Verb, fence: Fence): string {
 
 /** A regular expression for the comment of a login that was shut by this owner, and has seen this epoch last. */
 export function shutPattern(fence: Fence): string {
-  return `\\[keyturn v1 (clear|retire) [^\\]]* ${ownerText(fence).replaceAll(".", "\\.")} seen=${fence.epoch}\\]`;
+  return `\\[keyturn v1 (clear|retire) [^\\]]* ${ownerText(fence)} seen=${fence.epoch}\\]`;
 }
 
 function ownerText({ ref, installation }: Fence): string {
