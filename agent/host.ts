@@ -1,3 +1,4 @@
+import { KeyturnError } from "../core/errors.ts";
 import type { RotationEvent } from "../core/events.ts";
 import { Cache, type RotationNotice } from "./cache.ts";
 import { KeyturnClient } from "./client.ts";
@@ -79,6 +80,10 @@ export class KeyturnHost implements AsyncDisposable {
 
   /** @internal An agent whose whole id is given. */
   add(agent: string, fleet: string, closed?: () => Promise<void>): KeyturnClient {
+    // Two under one name would contradict each other's reports, and the later word wins.
+    if ([...this.#clients].some((client) => client.agent === agent)) {
+      throw new KeyturnError("input-invalid", `there is an agent ${agent} in this process already`);
+    }
     const { transport, clock, chance, log } = this.#options;
     const client: KeyturnClient = new KeyturnClient({
       agent,

@@ -116,6 +116,18 @@ describe("a pool", () => {
     expect(rows).toEqual([[7, "x"]]);
   });
 
+  it("refuses what it would get wrong", async () => {
+    await using test = await database.setUp();
+    expect(await whoAmI(test.pool)).toBe("billing_a");
+    expect(() => createPool(test.client, ref, { max: 0 })).toThrowError(/max/);
+    const cursor = { text: "SELECT 1", submit: () => undefined };
+    await expect(test.pool.query(cursor)).rejects.toMatchObject({ code: "input-invalid" });
+    test.service.put(ref, "v2", { ...database.credential("billing_b", passwords.b1), port: "none" });
+    await test.client.refresh(ref);
+    await vi.waitUntil(() => test.lines.join().includes("no usable port"));
+    expect(await whoAmI(test.pool)).toBe("billing_a");
+  });
+
   it("lets a caller wait no longer than it was told", async () => {
     await using test = await database.setUp({ max: 1, connectionTimeoutMillis: 300 });
     const { pool } = test;

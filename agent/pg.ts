@@ -53,6 +53,10 @@ const closeWithinMs = 2_000;
  * version is proven by one connection before it is used, and a checked-out client of the old one stays until it is released.
  */
 export function createPool(client: KeyturnClient, ref: string, options: PgPoolOptions = {}): RotatingPgPool {
+  const { max = maxDefault } = options;
+  if (!Number.isInteger(max) || max < 1) {
+    throw new KeyturnError("input-invalid", "max must be a whole number of at least 1");
+  }
   return new RotatingPgPool(client, ref, options);
 }
 
@@ -102,6 +106,12 @@ export class RotatingPgPool implements AsyncDisposable {
     values?: unknown[],
   ): Promise<pg.QueryResult<R>>;
   async query(config: string | pg.QueryConfig, values?: unknown[]): Promise<pg.QueryResult> {
+    if (typeof values === "function" || (typeof config === "object" && "submit" in config)) {
+      throw new KeyturnError(
+        "input-invalid",
+        "for cursors, streams and callbacks take a client by connect()",
+      );
+    }
     for (let sent = 1; ; sent += 1) {
       const lease = await this.#checkout();
       try {
@@ -173,12 +183,21 @@ function configOf(secret: AgentSecret, options: PgPoolOptions): pg.ClientConfig 
     // What comes from the secret comes last, and nothing else may name another server or another login.
     connectionString: undefined,
     host: secret.field("host"),
-    port: Number(secret.field("port")),
+    port: portOf(secret),
     database: secret.field("database"),
     user: secret.field("username"),
     password: secret.field("password"),
     ssl: { ...ssl, rejectUnauthorized: true },
   };
+}
+
+function portOf(secret: AgentSecret): number {
+  const port = Number(secret.field("port"));
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
+  throw new KeyturnError(
+    "credential-invalid",
+    `version ${secret.version} of ${secret.ref} has no usable port`,
+  );
 }
 
 async function close(client: pg.Client): Promise<void> {

@@ -98,6 +98,9 @@ it("that one secret spoils still goes out for the others", async () => {
   // One that was allowed before, and no longer is, does not silence the others either.
   service.forbidden.delete("not/ours");
   await client.getSecret("not/ours");
+  const heard = service.reports.length;
+  await clock.advance(10_000);
+  expect(service.reports.slice(heard).filter((report) => report.ref === "not/ours").length).toBeGreaterThan(2);
   service.forbidden.add("not/ours");
   const before = service.reports.length;
   await clock.advance(10_000);
@@ -116,6 +119,15 @@ it("that could not be delivered is sent again soon, with what has changed since"
   service.down = false;
   await clock.advance(1_000);
   expect(service.lastReport("node-7/a", ref)).toMatchObject({ adopted: "v1", inUse: ["v1"] });
+  await host.close();
+});
+
+it("of two agents with one name is not made up: the second is refused until the first has left", async () => {
+  const { host } = await setUp();
+  const first = host.agent("a", "f");
+  expect(() => host.agent("a", "f")).toThrowError(/already/);
+  await first.close();
+  expect((await host.agent("a", "f").getSecret(ref)).version).toBe("v1");
   await host.close();
 });
 

@@ -56,7 +56,10 @@ export class Reporter {
 
   /** Resolves when the service has heard of this use. */
   async register(use: Use): Promise<void> {
-    if (!this.#registered.has(use)) await this.deliver(use);
+    if (this.#registered.has(use)) return;
+    // Also one that was refused before: it may be allowed by now.
+    this.#uses.add(use);
+    await this.deliver(use);
   }
 
   /** Resolves when the service has answered a report of this use as it is now; throws when it could not be delivered. */

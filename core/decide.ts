@@ -1,7 +1,7 @@
+import { pollMs } from "./debt.ts";
 import { type FleetView, isReleased } from "./fleet.ts";
 import type { Debt, RotationRecord, State } from "./record.ts";
 import { rollForward } from "./request.ts";
-import { pollMs } from "./rotation.ts";
 import {
   begin,
   enterIdle,

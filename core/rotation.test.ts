@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defaultTestPolicy } from "../local/memory-ports.ts";
+import type { Outcome } from "./outcome.ts";
 import {
   type Debt,
   newRecord,
@@ -8,7 +9,7 @@ import {
   type State,
   type VersionMark,
 } from "./record.ts";
-import { next, type Outcome } from "./rotation.ts";
+import { next } from "./rotation.ts";
 
 const now = 1_000_000;
 const around = { policy: defaultTestPolicy, now, newId: "v3" };

@@ -1,5 +1,6 @@
-import type { ErrorCode } from "./errors.ts";
-import type { Debt, Rotation, RotationRecord, State, VersionMark } from "./record.ts";
+import { seenRefused, settled } from "./debt.ts";
+import type { Failure, Outcome } from "./outcome.ts";
+import type { Rotation, RotationRecord, State, VersionMark } from "./record.ts";
 import {
   andThen,
   backoffMs,
@@ -9,6 +10,7 @@ import {
   enterRetire,
   enterUndo,
   failed,
+  failureNote,
   halt,
   isCompromised,
   owe,
@@ -19,45 +21,6 @@ import {
 
 /** How often in a row the target must refuse the new credential in grace before it is believed. */
 export const refusalsBelieved = 3;
-
-interface Failure {
-  readonly result: "failed";
-  readonly code: ErrorCode;
-  readonly disposition: "retry" | "reject" | "halt";
-  /** Free of values. */
-  readonly message: string;
-}
-
-/** What one step came to. */
-export type Outcome =
-  | {
-      readonly step: "create";
-      readonly result: "saved";
-      readonly pending: VersionMark;
-      /** What the store has as current: the truth, should someone have changed it there. */
-      readonly current: VersionMark | undefined;
-    }
-  | { readonly step: "create"; readonly result: "foreign"; readonly pending: VersionMark }
-  | { readonly step: "set" | "test" | "finish" | "announce" | "undo"; readonly result: "done" }
-  | { readonly step: "confirm"; readonly result: "works" | "unknown" }
-  | { readonly step: "confirm"; readonly result: "refused"; readonly previousWorks: boolean }
-  | {
-      readonly step: "settle";
-      readonly debt: Debt;
-      /** `gone`: the store has disabled the value, which it does only once it was proven refused. */
-      readonly result: "refused" | "gone";
-      readonly sessionsEnded: number;
-      readonly survives: readonly string[];
-    }
-  | {
-      readonly step: "settle";
-      readonly debt: Debt;
-      readonly result: "in-use";
-      readonly clients: readonly string[];
-    }
-  | ({ readonly step: "settle"; readonly debt: Debt } & Failure)
-  | ({ readonly step: "confirm" } & Failure)
-  | ({ readonly step: "create" | "set" | "test" | "finish" | "announce" | "undo" } & Failure);
 
 /**
  * What becomes of the record when a step has come to something. Pure and total: an outcome that the state does not wait
@@ -230,14 +193,6 @@ function stepFailed(
   };
 }
 
-function failureNote(step: string, attempts: number, failure: Failure, version: string) {
-  return {
-    action: `${step}.failed`,
-    detail: `try ${attempts}: ${failure.code}: ${failure.message}`,
-    version,
-  };
-}
-
 function confirmed(
   record: RotationRecord,
   state: Extract<State, { phase: "grace" }>,
@@ -270,119 +225,4 @@ function confirmed(
     { code: "current-broken", message: "the target refuses the new credential in grace" },
     now,
   );
-}
-
-function settled(
-  record: RotationRecord,
-  outcome: Extract<Outcome, { step: "settle" }>,
-  around: Surroundings,
-): Transition {
-  const debt = record.debts.find((other) => other.fingerprint === outcome.debt.fingerprint);
-  if (debt === undefined) return stay(record);
-  if (outcome.result === "in-use") return stillInUse(record, debt, outcome.clients, around);
-  if (outcome.result === "failed") return settleFailed(record, debt, outcome, around);
-  return paid(record, debt, outcome, around);
-}
-
-function paid(
-  record: RotationRecord,
-  debt: Debt,
-  outcome: { result: "refused" | "gone"; sessionsEnded: number; survives: readonly string[] },
-  { now }: Surroundings,
-): Transition {
-  const { version } = debt;
-  const survives = outcome.survives.length === 0 ? "" : `; survives: ${outcome.survives.join(", ")}`;
-  const cleared: Transition = {
-    record: {
-      ...record,
-      debts: record.debts.filter((other) => other !== debt),
-      compromised: seenRefused(record, debt, { ...outcome, now }),
-    },
-    notes: [
-      {
-        action: "debt.paid",
-        detail:
-          outcome.result === "gone"
-            ? "it was disabled after it had been proven refused"
-            : `proven refused; ${outcome.sessionsEnded} sessions ended${survives}`,
-        version,
-      },
-    ],
-    events: [
-      {
-        type: "dev.keyturn.secret.retired.v1",
-        step: `retired/${version}`,
-        data: { epoch: record.epoch, version, sessionsEnded: outcome.sessionsEnded },
-      },
-    ],
-  };
-  const { state } = record;
-  const ends = state.phase === "retire" && state.rotation.previous?.fingerprint === debt.fingerprint;
-  return ends ? andThen(cleared, (after) => enterIdle(after, state.rotation)) : cleared;
-}
-
-function seenRefused(
-  record: RotationRecord,
-  mark: VersionMark | undefined,
-  seen: { readonly now: number; readonly sessionsEnded: number; readonly survives: readonly string[] },
-): RotationRecord["compromised"] {
-  return record.compromised.map((entry) =>
-    entry.refusedAt === undefined &&
-    (entry.version === mark?.version || entry.fingerprint === mark?.fingerprint)
-      ? { ...entry, refusedAt: seen.now, sessionsEnded: seen.sessionsEnded, survives: [...seen.survives] }
-      : entry,
-  );
-}
-
-function settleFailed(
-  record: RotationRecord,
-  debt: Debt,
-  failure: Failure,
-  { now, policy }: Surroundings,
-): Transition {
-  const attempts = debt.attempts + 1;
-  const notBefore = now + backoffMs(policy, attempts);
-  const { version } = debt;
-  return {
-    record: postponed(record, debt, attempts, notBefore),
-    notes: attempts > policy.attemptsMax ? [] : [failureNote("retire", attempts, failure, version)],
-    events:
-      attempts === policy.attemptsMax
-        ? [
-            failed(
-              record.epoch,
-              "delayed",
-              failure.code,
-              `${version} is not proven refused: ${failure.message}`,
-            ),
-          ]
-        : [],
-  };
-}
-
-/** Every agent that reports has released it, and yet the target sees sessions: readers that report nothing. */
-function stillInUse(
-  record: RotationRecord,
-  debt: Debt,
-  clients: readonly string[],
-  { now, policy }: Surroundings,
-): Transition {
-  const attempts = debt.attempts + 1;
-  const reason = `${debt.version} is still used at the target by ${clients.join(", ")}`;
-  return {
-    record: postponed(record, debt, attempts, now + pollMs(policy)),
-    notes: attempts === 1 ? [{ action: "retire.waits", detail: reason, version: debt.version }] : [],
-    events:
-      attempts === policy.attemptsMax ? [failed(record.epoch, "laggards", "request-refused", reason)] : [],
-  };
-}
-
-function postponed(record: RotationRecord, debt: Debt, attempts: number, notBefore: number): RotationRecord {
-  const debts = record.debts.map((other) => (other === debt ? { ...debt, attempts, notBefore } : other));
-  return { ...record, debts };
-}
-
-/** How often users are looked for while something waits for them. */
-export function pollMs(policy: { readonly cacheTtlMs: number }): number {
-  return Math.max(200, policy.cacheTtlMs / 2);
 }

@@ -216,3 +216,17 @@ export function failed(
 ): EventDraft {
   return { type: "dev.keyturn.rotation.failed.v1", step: outcome, data: { epoch, outcome, code, reason } };
 }
+
+/** A try that failed, for the audit. */
+export function failureNote(
+  step: string,
+  attempts: number,
+  failure: { readonly code: string; readonly message: string },
+  version: string,
+): Note {
+  return {
+    action: `${step}.failed`,
+    detail: `try ${attempts}: ${failure.code}: ${failure.message}`,
+    version,
+  };
+}

@@ -37,7 +37,7 @@ export const HostReport = z.discriminatedUnion("said", [
 ]);
 export type HostReport = z.infer<typeof HostReport>;
 
-const count = { queries: 0, failed: 0, lastError: undefined as string | undefined };
+const count: { queries: number; failed: number; lastError?: string } = { queries: 0, failed: 0 };
 let stopping = false;
 
 async function run(settings: Settings): Promise<() => Promise<void>> {

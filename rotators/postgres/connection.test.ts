@@ -113,7 +113,12 @@ test("a statement that takes too long is given up", async () => {
   const value = await steps.create();
   const config = { ...target.config, statementTimeoutMs: 100, probe: "SELECT pg_sleep(60)" };
   await steps.set(5, value);
-  await expect(steps.test(5, value, undefined, { config })).rejects.toEqual(code("timeout"));
+  // By the server, so that nothing goes on there.
+  const error = expect.objectContaining({
+    code: "timeout",
+    message: expect.stringContaining("statement timeout"),
+  });
+  await expect(steps.test(5, value, undefined, { config })).rejects.toEqual(error);
 });
 
 test("a server that freezes under a statement is given up by our own clock", async () => {

@@ -1,0 +1,42 @@
+import type { ErrorCode } from "./errors.ts";
+import type { Debt, VersionMark } from "./record.ts";
+
+/** A step that did not come to its end. */
+export interface Failure {
+  readonly result: "failed";
+  readonly code: ErrorCode;
+  readonly disposition: "retry" | "reject" | "halt";
+  /** Free of values. */
+  readonly message: string;
+}
+
+/** What one step came to. */
+export type Outcome =
+  | {
+      readonly step: "create";
+      readonly result: "saved";
+      readonly pending: VersionMark;
+      /** What the store has as current: the truth, should someone have changed it there. */
+      readonly current: VersionMark | undefined;
+    }
+  | { readonly step: "create"; readonly result: "foreign"; readonly pending: VersionMark }
+  | { readonly step: "set" | "test" | "finish" | "announce" | "undo"; readonly result: "done" }
+  | { readonly step: "confirm"; readonly result: "works" | "unknown" }
+  | { readonly step: "confirm"; readonly result: "refused"; readonly previousWorks: boolean }
+  | {
+      readonly step: "settle";
+      readonly debt: Debt;
+      /** `gone`: the store has disabled the value, which it does only once it was proven refused. */
+      readonly result: "refused" | "gone";
+      readonly sessionsEnded: number;
+      readonly survives: readonly string[];
+    }
+  | {
+      readonly step: "settle";
+      readonly debt: Debt;
+      readonly result: "in-use";
+      readonly clients: readonly string[];
+    }
+  | ({ readonly step: "settle"; readonly debt: Debt } & Failure)
+  | ({ readonly step: "confirm" } & Failure)
+  | ({ readonly step: "create" | "set" | "test" | "finish" | "announce" | "undo" } & Failure);
