@@ -172,6 +172,8 @@ export class KeyturnClient implements AsyncDisposable {
     try {
       const cached = await from(this.#options.cache);
       this.#assertOpen();
+      // Forgotten while it was read: what is not reported is not kept.
+      if (this.#uses.get(ref) !== use) return cached.secret;
       this.#warm.set(ref, cached);
       use.cached(cached.secret.version);
       return cached.secret;

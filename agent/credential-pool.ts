@@ -41,7 +41,7 @@ const recoverWithinMs = 5_000;
 const followBaseMs = 500;
 const followMaxMs = 15_000;
 /** How long a statement that was cut off waits for the store to be read. */
-const rereadWaitMs = 1_000;
+const rereadWaitMs = 500;
 const rereadEveryMs = 1_000;
 
 /**

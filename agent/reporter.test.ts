@@ -100,7 +100,9 @@ it("that one secret spoils still goes out for the others", async () => {
   await client.getSecret("not/ours");
   const heard = service.reports.length;
   await clock.advance(10_000);
-  expect(service.reports.slice(heard).filter((report) => report.ref === "not/ours").length).toBeGreaterThan(2);
+  expect(service.reports.slice(heard).filter((report) => report.ref === "not/ours").length).toBeGreaterThan(
+    2,
+  );
   service.forbidden.add("not/ours");
   const before = service.reports.length;
   await clock.advance(10_000);
@@ -128,6 +130,18 @@ it("of two agents with one name is not made up: the second is refused until the 
   expect(() => host.agent("a", "f")).toThrowError(/already/);
   await first.close();
   expect((await host.agent("a", "f").getSecret(ref)).version).toBe("v1");
+  await host.close();
+});
+
+it("of an agent that forgets a secret and takes it up again at once does not end with its leaving", async () => {
+  const { service, host } = await setUp();
+  const client = host.agent("a", "f");
+  await client.getSecret(ref);
+  const [, secret] = await Promise.all([client.forget(ref), client.getSecret(ref)]);
+  await settle();
+  expect(secret.version).toBe("v1");
+  expect(service.lastReport("node-7/a", ref)).toMatchObject({ inUse: ["v1"] });
+  expect(service.reports.filter((report) => report.leaving)).toEqual([]);
   await host.close();
 });
 

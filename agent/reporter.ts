@@ -86,7 +86,7 @@ export class Reporter {
       this.#uses.delete(use);
       this.#dirty.delete(use);
     }
-    const leaving = uses.filter((use) => this.#registered.delete(use));
+    const leaving = uses.filter((use) => this.#registered.delete(use) && !this.#isBack(use));
     const signal = AbortSignal.timeout(leaveWithinMs);
     for (const batch of batches(leaving)) {
       const reports = batch.map((use) => use.report(++this.#sequence, true));
@@ -98,6 +98,11 @@ export class Reporter {
     this.#closed = true;
     this.#callOffBeat();
     this.#callOffRetry();
+  }
+
+  /** The same agent uses the same secret again: the word that it leaves would come last, and be believed. */
+  #isBack({ agent, ref }: Use): boolean {
+    return [...this.#uses].some((use) => use.agent === agent && use.ref === ref);
   }
 
   #soon(use: Use): void {

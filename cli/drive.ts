@@ -4,6 +4,7 @@ import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
+import { isGone } from "./who.ts";
 
 /** How often a record is looked at that another worker has in hand. */
 const lookMs = 100;
@@ -23,10 +24,13 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
   const { terminal, signal } = options;
   const started = ports.clock.now();
   const seen = new Set<number>();
+  let told = false;
   for (;;) {
     signal.throwIfAborted();
-    const { until, record, result } = await reconcile(ref, ports, { worker: options.worker });
+    const { until, record, result } = await reconcile(ref, ports, { worker: options.worker, isGone });
     await showAudit(ref, ports, seen, started, terminal);
+    if (result === "busy" && !told) terminal.say(`another worker has it in hand: ${record.lease?.holder}`);
+    told ||= result === "busy";
     if (options.reached(record)) return record;
     if (record.state.phase === "halted") return record;
     if (result === "waiting" && until === undefined) return record;

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { userInfo } from "node:os";
+import { hostname, userInfo } from "node:os";
 
 /** Who asks, for the audit: the login name on this machine. */
 export function person(): string {
@@ -8,5 +8,17 @@ export function person(): string {
 
 /** Names a worker in leases and in the audit, so that no two are ever the same. */
 export function workerName(kind: string): string {
-  return `${kind}:${process.pid}:${randomUUID().slice(0, 8)}`;
+  return [kind, hostname(), process.pid, randomUUID().slice(0, 8)].join(":");
+}
+
+/** True only if the worker was a process of this machine that is no more. A number that was given out again only means a wait. */
+export function isGone(worker: string): boolean {
+  const [, host, pid] = worker.split(":");
+  if (host !== hostname()) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (thrown) {
+    return Object(thrown).code === "ESRCH";
+  }
 }

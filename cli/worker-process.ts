@@ -7,6 +7,9 @@ import { type WorkerOrder, WorkerReport } from "./worker.ts";
 
 const restartMs = 200;
 const restartMsMax = 10_000;
+const watchMs = 1_000;
+/** Longer than any pause of a healthy process on a crowded machine. */
+const silentMs = 10_000;
 
 /** Keeps one worker process alive, and hands the jobs of one that died to the next. */
 export class WorkerProcess {
@@ -14,8 +17,9 @@ export class WorkerProcess {
   readonly #log: Log;
   readonly #done: (ref: string, busyUntil: number | undefined) => void;
   readonly #underWay = new Set<string>();
-  readonly #dead: string[] = [];
+  readonly #watchdog: NodeJS.Timeout;
   #child: ChildProcess | undefined;
+  #heardAt = performance.now();
   #name: string | undefined;
   #deaths = 0;
   #stopping = false;
@@ -24,6 +28,7 @@ export class WorkerProcess {
     this.#manifestPath = manifestPath;
     this.#log = log;
     this.#done = done;
+    this.#watchdog = setInterval(() => this.#replaceFrozen(), watchMs).unref();
     this.#start();
   }
 
@@ -38,12 +43,13 @@ export class WorkerProcess {
 
   reconcile(ref: string): void {
     this.#underWay.add(ref);
-    if (this.#name !== undefined) this.#order({ do: "reconcile", ref, deadWorkers: this.#dead });
+    if (this.#name !== undefined) this.#order({ do: "reconcile", ref });
   }
 
   /** Lets the worker end what it has begun; after the time it is killed, which harms nothing. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#watchdog);
     const child = this.#child;
     if (child === undefined || child.exitCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -65,12 +71,22 @@ export class WorkerProcess {
     child.on("exit", (code, signal) => void this.#ended(code, signal));
   }
 
+  /** A worker that says nothing is frozen or spins: whatever it holds is safe with the next one. */
+  #replaceFrozen(): void {
+    if (this.#name === undefined || performance.now() - this.#heardAt < silentMs) return;
+    this.#log("warn", "the worker is silent, and is replaced", { worker: this.#name });
+    this.#child?.kill("SIGKILL");
+  }
+
   #hear(report: WorkerReport, pid: number | undefined): void {
+    this.#heardAt = performance.now();
     switch (report.said) {
+      case "alive":
+        return;
       case "ready":
         this.#name = report.worker;
         this.#log("info", "worker ready", { worker: report.worker, pid });
-        for (const ref of this.#underWay) this.#order({ do: "reconcile", ref, deadWorkers: this.#dead });
+        for (const ref of this.#underWay) this.#order({ do: "reconcile", ref });
         return;
       case "log":
         this.#log(report.level, report.message, report.fields);
@@ -86,7 +102,6 @@ export class WorkerProcess {
   }
 
   async #ended(code: number | null, signal: string | null): Promise<void> {
-    if (this.#name !== undefined) this.#dead.push(this.#name);
     this.#name = undefined;
     if (this.#stopping) return;
     this.#deaths += 1;

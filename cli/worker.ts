@@ -3,14 +3,14 @@ import { asKeyturnError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
 import { openManifest } from "./open.ts";
-import { workerName } from "./who.ts";
+import { isGone, workerName } from "./who.ts";
 
 /**
  * The process that `serve` works in. It reads the manifest and opens the stores itself; its parent only names secrets. It may
- * be killed at any line: its parent starts another, and tells it whose leases are void.
+ * be killed at any line: its parent starts another, which sees whose leases are void.
  */
 export const WorkerOrder = z.discriminatedUnion("do", [
-  z.object({ do: z.literal("reconcile"), ref: z.string(), deadWorkers: z.array(z.string()) }),
+  z.object({ do: z.literal("reconcile"), ref: z.string() }),
   z.object({ do: z.literal("stop") }),
 ]);
 export type WorkerOrder = z.infer<typeof WorkerOrder>;
@@ -24,6 +24,8 @@ export const WorkerReport = z.discriminatedUnion("said", [
     busyUntil: z.optional(z.number()),
     error: z.optional(z.object({ code: z.string(), message: z.string() })),
   }),
+  /** Said all the time: a worker that is silent is frozen, and is replaced. */
+  z.object({ said: z.literal("alive") }),
   z.object({
     said: z.literal("log"),
     level: z.enum(["debug", "info", "warn", "error"]),
@@ -33,6 +35,8 @@ export const WorkerReport = z.discriminatedUnion("said", [
 ]);
 export type WorkerReport = z.infer<typeof WorkerReport>;
 
+const aliveMs = 1_000;
+
 async function main(manifestPath: string): Promise<void> {
   const say = (report: WorkerReport): void => void process.send?.(report);
   const log: Log = (level, message, fields) => say({ said: "log", level, message, fields: { ...fields } });
@@ -40,10 +44,10 @@ async function main(manifestPath: string): Promise<void> {
   const opened = await openManifest(manifestPath, log);
   const underWay = new Set<Promise<void>>();
 
-  const work = async (ref: string, deadWorkers: ReadonlySet<string>): Promise<void> => {
+  const work = async (ref: string): Promise<void> => {
     try {
       const { ports } = await opened.secret(ref);
-      const { result, until, record } = await reconcile(ref, ports, { worker, deadWorkers });
+      const { result, until, record } = await reconcile(ref, ports, { worker, isGone });
       say({ said: "done", ref, phase: record.state.phase, busyUntil: result === "busy" ? until : undefined });
     } catch (thrown) {
       const { code, message } = asKeyturnError(thrown);
@@ -53,7 +57,7 @@ async function main(manifestPath: string): Promise<void> {
   process.on("message", (json) => {
     const order = z.parse(WorkerOrder, json);
     if (order.do === "stop") return void stop();
-    const job = work(order.ref, new Set(order.deadWorkers)).finally(() => underWay.delete(job));
+    const job = work(order.ref).finally(() => underWay.delete(job));
     underWay.add(job);
   });
   const stop = async (): Promise<void> => {
@@ -65,6 +69,7 @@ async function main(manifestPath: string): Promise<void> {
   process.on("disconnect", () => process.exit(0));
   // Ctrl-C reaches the whole process group: the parent says when to stop.
   process.on("SIGINT", () => undefined);
+  setInterval(() => say({ said: "alive" }), aliveMs).unref();
   say({ said: "ready", worker });
 }
 

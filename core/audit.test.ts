@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { type AuditEntry, type ChainFault, seal, type UnsealedEntry, verifyChain } from "./audit.ts";
 import { sampleChain } from "./audit-log.contract.ts";
+import { KeyturnError } from "./errors.ts";
 
 const ref = "app/db";
 const chain = sampleChain(ref, 5);
@@ -137,4 +138,15 @@ describe("seal", () => {
     const stored: readonly AuditEntry[] = JSON.parse(JSON.stringify(chain));
     expect((await verifyChain(ref, stream(stored), end)).fault).toBeUndefined();
   });
+});
+
+test("a line that cannot be read is a fault of the chain; an outage is not", async () => {
+  const reading = (code: "data-broken" | "audit-unavailable") =>
+    (async function* (): AsyncGenerator<AuditEntry> {
+      yield* [];
+      throw new KeyturnError(code, "because");
+    })();
+  const broken = await verifyChain("app/db", reading("data-broken"), undefined);
+  expect(broken).toEqual({ length: 0, fault: { kind: "unreadable", sequence: 1 } });
+  await expect(verifyChain("app/db", reading("audit-unavailable"), undefined)).rejects.toThrow("because");
 });

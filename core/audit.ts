@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
+import { asKeyturnError } from "./errors.ts";
 
 /**
  * One line of a secret's audit. `hash` is the SHA-256, in hex, of the JSON array of every other field (UTF-8, null for none) in the order of this
@@ -39,6 +40,7 @@ export type ChainFault =
   | { readonly kind: "gap"; readonly sequence: number }
   | { readonly kind: "unlinked"; readonly sequence: number }
   | { readonly kind: "foreign"; readonly sequence: number }
+  | { readonly kind: "unreadable"; readonly sequence: number }
   | { readonly kind: "cut-off"; readonly sequence: number };
 
 /**
@@ -52,11 +54,17 @@ export async function verifyChain(
 ): Promise<{ readonly length: number; readonly fault: ChainFault | undefined }> {
   let last = { sequence: 0, hash: "" };
   let hashAtEnd = end?.sequence === 0 ? "" : undefined;
-  for await (const entry of entries) {
-    const fault = faultOf(entry, ref, last);
-    if (fault !== undefined) return { length: last.sequence, fault };
-    last = { sequence: entry.sequence, hash: entry.hash };
-    if (entry.sequence === end?.sequence) hashAtEnd = entry.hash;
+  try {
+    for await (const entry of entries) {
+      const fault = faultOf(entry, ref, last);
+      if (fault !== undefined) return { length: last.sequence, fault };
+      last = { sequence: entry.sequence, hash: entry.hash };
+      if (entry.sequence === end?.sequence) hashAtEnd = entry.hash;
+    }
+  } catch (thrown) {
+    // What cannot even be read is a finding, not an outage; whatever else was thrown is one.
+    if (asKeyturnError(thrown).code !== "data-broken") throw thrown;
+    return { length: last.sequence, fault: { kind: "unreadable", sequence: last.sequence + 1 } };
   }
   if (end !== undefined && hashAtEnd !== end.hash) {
     const kind = last.sequence < end.sequence ? "cut-off" : "changed";

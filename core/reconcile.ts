@@ -16,8 +16,8 @@ import { backoffMs, rotationOf, type Surroundings, stay, type Transition } from 
 export interface ReconcileOptions {
   /** Names this worker in leases and in the audit. */
   readonly worker: string;
-  /** Workers known to be gone: their leases hold nobody. */
-  readonly deadWorkers?: ReadonlySet<string>;
+  /** Whether a worker is known to be gone: its lease holds nobody. */
+  readonly isGone?: (worker: string) => boolean;
   /** No new step begins after this time; the record stays due. */
   readonly until?: number;
   /** Told of every change, after it is saved. */
@@ -158,7 +158,7 @@ class Run {
   #leaseOfOther({ lease }: RotationRecord): number | undefined {
     if (lease === undefined || lease.holder === this.#options.worker) return undefined;
     if (lease.until <= this.#ports.clock.now()) return undefined;
-    return this.#options.deadWorkers?.has(lease.holder) === true ? undefined : lease.until;
+    return this.#options.isGone?.(lease.holder) === true ? undefined : lease.until;
   }
 
   /** Keeps others away for one step. A lease that this worker has already is only renewed with what it saves anyway. */

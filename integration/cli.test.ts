@@ -1,8 +1,11 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openManifest } from "../cli/open.ts";
+import { request, storeValue } from "../core/operate.ts";
+import { Secret } from "../core/secret.ts";
 import { type Ended, runKeyturn, startKeyturn } from "./keyturn-command.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
 import { quicken } from "./quicken.ts";
@@ -191,6 +194,42 @@ describe("the way of a newcomer", () => {
   });
 });
 
+describe("a worker of the service", () => {
+  beforeEach(() => {
+    process.env.XDG_CONFIG_HOME = environment.XDG_CONFIG_HOME;
+  });
+
+  test.each(["SIGKILL", "SIGSTOP"] as const)(
+    "%s: another takes over, and nothing is lost",
+    async (signal) => {
+      await init();
+      await json(["rotate", ref]);
+      const { child, ended } = startKeyturn(["serve", "--json"], { environment, directory });
+      const pids: number[] = [];
+      createInterface({ input: child.stderr ?? process.stdin }).on("line", (line) => {
+        const { message, pid }: { message?: string; pid?: number } = line.startsWith("{")
+          ? JSON.parse(line)
+          : {};
+        if (message === "worker ready") pids.push(pid ?? 0);
+      });
+      await expect.poll(() => pids.length, { timeout: 10_000 }).toBe(1);
+      await using opened = await openManifest(join(directory, "keyturn.yaml"));
+      const { ports, local } = await opened.secret(ref);
+      const before = await current();
+      await request(ref, ports, { kind: "rotate", by: "test" });
+      process.kill(pids[0] ?? 0, signal);
+      await local.bus.wake();
+      await expect
+        .poll(async () => (await ports.journal.load(ref))?.record.state.phase, { timeout: 30_000 })
+        .toBe("idle");
+      expect(pids.length).toBe(2);
+      expect([await logsIn(before), await logsIn(await current())]).toEqual([false, true]);
+      child.kill("SIGTERM");
+      expect((await ended).code).toBe(0);
+    },
+  );
+});
+
 describe("bad input is told clearly, before anything has changed", () => {
   beforeEach(async () => {
     process.env.XDG_CONFIG_HOME = environment.XDG_CONFIG_HOME;
@@ -266,6 +305,16 @@ describe("bad input is told clearly, before anything has changed", () => {
       expect(ended.stderr).toMatch(/standard input|password|JSON/);
     }
     expect(readdirSync(directory)).not.toContain("keyturn.yaml");
+  });
+
+  test("a stored value that is not JSON, or lacks a field", async () => {
+    await init();
+    await using opened = await openManifest(join(directory, "keyturn.yaml"));
+    const { ports } = await opened.secret(ref);
+    await storeValue(ref, ports, new Secret("not json, canary-5b1f"), {});
+    await refuses(["rotate", ref], 2, "credential-invalid", "not JSON");
+    await storeValue(ref, ports, new Secret(JSON.stringify({ username: `${owner}_a` })), {});
+    await refuses(["rotate", ref], 2, "credential-invalid", "password");
   });
 
   test("a login of that name that Keyturn did not make stays as it is", async () => {

@@ -43,6 +43,9 @@ export interface PostgresServer {
   kill(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
 }
 
+/** Tried again for a while: processes that are about to end may still be writing. */
+const removal = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 } as const;
+
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const directory = await mkdtemp(join(tmpdir(), "keyturn-postgres-"));
   // The server runs as another user where we are root, and must reach its directory through this one.
@@ -70,7 +73,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   let processes: Processes | undefined;
   const removeNow = () => {
     processes?.signal("SIGKILL");
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, removal);
   };
   process.once("exit", removeNow);
 
@@ -83,7 +86,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     // A frozen server does not hear that it should stop.
     processes?.signal("SIGCONT");
     await end();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, removal);
     process.off("exit", removeNow);
   };
 

@@ -1,4 +1,13 @@
-import { linkSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  linkSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import { type Document, isMap, isNode, Pair, parseDocument, type Scalar, YAMLMap } from "yaml";
 import { KeyturnError } from "../core/errors.ts";
@@ -36,7 +45,7 @@ export function createManifest(secret: NewSecret): void {
 
   const text = render(document);
   check(path, text);
-  const draft = writeDraft(path, text, 0o644);
+  const draft = writeDraft(path, text);
   try {
     // A link, unlike a rename, does not replace what is there.
     linkSync(draft, path);
@@ -50,8 +59,9 @@ export function createManifest(secret: NewSecret): void {
 
 /** Adds a secret to a manifest and leaves the rest of it as it is, comments included. */
 export function addToManifest(secret: NewSecret): void {
+  const { secrets: rotated, held, stores } = loadManifest(secret.path);
+  // Whoever has a link there keeps it.
   const path = realpathSync(secret.path);
-  const { secrets: rotated, held, stores } = loadManifest(path);
   if (rotated.get(secret.ref) !== undefined || held.has(secret.ref)) {
     throw new KeyturnError("input-invalid", `${secret.ref} is in ${shortPath(path)} already`);
   }
@@ -65,7 +75,9 @@ export function addToManifest(secret: NewSecret): void {
 
   const text = render(document);
   check(path, text);
-  renameSync(writeDraft(path, text, statSync(path).mode), path);
+  const draft = writeDraft(path, text);
+  chmodSync(draft, statSync(path).mode & 0o777);
+  renameSync(draft, path);
 }
 
 const head = `# What Keyturn rotates, where it keeps it, and who uses it. This file belongs into version control:
@@ -170,8 +182,8 @@ function check(path: string, text: string): void {
 }
 
 /** Beside the manifest, so that the change that follows is one step on one file system. */
-function writeDraft(path: string, text: string, mode: number): string {
+function writeDraft(path: string, text: string): string {
   const draft = `${path}.${process.pid}.draft`;
-  writeFileSync(draft, text, { mode });
+  writeFileSync(draft, text);
   return draft;
 }

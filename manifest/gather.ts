@@ -45,19 +45,27 @@ export function gather<Name extends SectionName>(
         continue;
       }
       first.set(name, place);
+      const faults = faultsOf(shape, section, name);
       const content = contents.get(name);
-      if (content === undefined) continue;
-      const problem = (field: FieldPath, message: string): Problem =>
-        file.problem([section, name, ...field], message);
-      const refused = new Set(
-        shape.problems
-          .filter(({ field }) => field[0] === section && field[1] === name)
-          .map(({ field }) => String(field[2])),
-      );
-      entries.push({ name, content, file: file.path, refused, problem });
+      if (content !== undefined) {
+        const refused = new Set(faults.map((field) => String(field[2])));
+        const problem = (field: FieldPath, message: string): Problem =>
+          file.problem([section, name, ...field], message);
+        entries.push({ name, content, file: file.path, refused, problem });
+      } else if (faults.length === 0) {
+        // Nothing is dropped without a word, not even `__proto__`, which the schema passes over.
+        problems.push({ ...place, message: "cannot be the name of anything" });
+      }
     }
   }
   return { entries, names: new Set(first.keys()), problems };
+}
+
+/** What the schema found wrong in an entry, or with the section as a whole. */
+function faultsOf(shape: Shape, section: SectionName, name: string): readonly FieldPath[] {
+  return shape.problems
+    .map(({ field }) => field)
+    .filter(([at, entry]) => at === section && (entry === undefined || entry === name));
 }
 
 function namesIn(file: YamlFile, section: SectionName): readonly string[] {

@@ -324,6 +324,18 @@ notify:
     expect(found.map((line) => line.replace(/^keyturn\.yaml:3:\d+: secrets\.a\./, ""))).toEqual([expected]);
   });
 
+  it("is read to the letter where a name is one of JavaScript's own", () => {
+    expect(problems(`${stores}secrets: { __proto__: { store: here, type: x } }`)).toEqual([
+      "keyturn.yaml:2:12: secrets.__proto__: cannot be the name of anything",
+    ]);
+    expect(problems(`${stores}secrets: { constructor: { store: toString, type: x } }`)).toEqual([
+      'keyturn.yaml:2:34: secrets.constructor.store: there is no store "toString"',
+    ]);
+    expect(problems(`${stores}secrets: [1, 2]`)).toEqual([
+      "keyturn.yaml:2:1: secrets: must be a mapping, not a list",
+    ]);
+  });
+
   it("tells a circle of administering logins once", () => {
     const secret = (ref: string, admin: string): string =>
       `  ${ref}: { store: here, type: x, admin: { secret: ${admin} } }\n`;

@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import { KeyturnError } from "../core/errors.ts";
 import type { Rotator } from "../core/rotator.ts";
 import type { Secret } from "../core/secret.ts";
-import { startProxy, type TcpProxy } from "../integration/tcp-proxy.ts";
-import { type AgentSession, Steps, type Target } from "./steps.contract.ts";
+import { startProxy } from "../integration/tcp-proxy.ts";
+import { type AgentSession, cut, Steps, type Target } from "./steps.contract.ts";
 
 /** What every credential type promises. Each type's own test calls this, and adds what is peculiar to it. */
 export function describeRotator(
@@ -42,8 +41,8 @@ export function describeRotator(
       expect(everySecret.length).toBeGreaterThan(10);
       const texts = [...everythingSaid, traces].join("\n");
       for (const secret of everySecret) {
-        expect(texts.includes(secret), "a secret was said").toBe(false);
-        expect(texts.includes(Buffer.from(secret).toString("base64")), "a secret was said").toBe(false);
+        const base64 = Buffer.from(secret).toString("base64");
+        expect(texts.includes(secret) || texts.includes(base64), "a secret was said").toBe(false);
       }
     });
 
@@ -293,22 +292,4 @@ export function describeRotator(
       return [one, three];
     }
   });
-}
-
-async function cut(
-  proxy: TcpProxy,
-  chunk: number,
-  when: "before" | "after",
-  verb: () => Promise<unknown>,
-): Promise<boolean> {
-  proxy.tear(chunk, when);
-  try {
-    await verb();
-  } catch (error) {
-    expect(error).toBeInstanceOf(KeyturnError);
-    expect(error).toMatchObject({ disposition: "retry" });
-  }
-  const torn = proxy.calm();
-  await verb();
-  return torn;
 }

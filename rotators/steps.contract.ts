@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
+import { expect } from "vitest";
+import { KeyturnError } from "../core/errors.ts";
 import { createFingerprinter } from "../core/fingerprint.ts";
 import type { Fence, Finding, RawContext, Residue, Rotator, Usage } from "../core/rotator.ts";
 import type { Secret } from "../core/secret.ts";
+import type { TcpProxy } from "../integration/tcp-proxy.ts";
 
 /** A target of one's own for one test, as its owner hands it over: nothing of Keyturn's is there yet. */
 export interface Target {
@@ -123,4 +126,23 @@ export class Steps {
       for (const cleanup of cleanups) await cleanup();
     }
   }
+}
+
+/** Runs a verb over a wire that is torn at that chunk, and again over the whole one. Whether it was torn at all. */
+export async function cut(
+  proxy: TcpProxy,
+  chunk: number,
+  when: "before" | "after",
+  verb: () => Promise<unknown>,
+): Promise<boolean> {
+  proxy.tear(chunk, when);
+  try {
+    await verb();
+  } catch (error) {
+    expect(error).toBeInstanceOf(KeyturnError);
+    expect(error).toMatchObject({ disposition: "retry" });
+  }
+  const torn = proxy.calm();
+  await verb();
+  return torn;
 }

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { type ConnectionOptions, checkServerIdentity } from "node:tls";
 import type { Client } from "pg";
 import { KeyturnError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { StepContext } from "../../core/rotator.ts";
 import type { Secret } from "../../core/secret.ts";
 import type { Admin, Connection } from "./config.ts";
@@ -79,14 +80,18 @@ export async function openSession(login: Login, speaker: Speaker, context: Conte
       }
     },
     close: async () => {
-      const gone = new AbortController();
-      const late = clock.sleep(farewellMs, gone.signal).catch(() => undefined);
-      await Promise.race([client.end().catch(() => undefined), late]);
-      gone.abort();
+      await sayFarewell(client, clock);
       signal.removeEventListener("abort", tear);
       tear();
     },
   };
+}
+
+async function sayFarewell(client: Client, clock: Clock): Promise<void> {
+  const gone = new AbortController();
+  const late = clock.sleep(farewellMs, gone.signal).catch(() => undefined);
+  await Promise.race([client.end().catch(() => undefined), late]);
+  gone.abort();
 }
 
 /** Logs in, does the work, and logs out whatever becomes of it. */

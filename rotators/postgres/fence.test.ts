@@ -269,38 +269,6 @@ test("what the database administrator wrote in the comment stays", async () => {
   expect(comment.match(/\[keyturn/g)).toHaveLength(1);
 });
 
-test.each([
-  ["can log in", "LOGIN"],
-  ["is a superuser", "SUPERUSER"],
-  ["may make roles", "CREATEROLE"],
-  ["may replicate", "REPLICATION"],
-  ["passes row security", "BYPASSRLS"],
-])("an owner role that %s is refused before anything has changed", async (_, attribute) => {
-  await target.superuser.query(`ALTER ROLE "${target.owner}" ${attribute}`);
-  await expect(steps.set(1, await steps.create())).rejects.toEqual(code("config-invalid"));
-  expect(await commentOf(target.slots[0])).toBeUndefined();
-});
-
-test("an owner role that does not exist is refused, but what it owed is still retired", async () => {
-  const value = await steps.first();
-  await target.superuser.query(`DROP OWNED BY "${target.owner}"; DROP ROLE "${target.owner}"`);
-  await expect(steps.set(2, await steps.create(value), value)).rejects.toEqual(code("config-invalid"));
-  await steps.retire(3, value);
-  expect(await steps.refused(value)).toBe("refused");
-});
-
-test("an administering login without the rights is told which", async () => {
-  const { superuser, owner, administrator } = target;
-  await superuser.query(`REVOKE "${owner}" FROM "${administrator.username}"`);
-  const error = expect.objectContaining({
-    code: "admin-lacks-rights",
-    message: expect.stringContaining(owner),
-  });
-  await expect(steps.set(1, await steps.create())).rejects.toEqual(error);
-  await superuser.query(`ALTER ROLE "${administrator.username}" NOCREATEROLE`);
-  await expect(steps.set(1, await steps.create())).rejects.toEqual(code("admin-lacks-rights"));
-});
-
 test("odd names in a fence come back as they were", async () => {
   const odd = { installation: "prod ] 'x' 100%", ref: "team/[a] b=c", rotationId: "r 1" };
   const value = await steps.create();

@@ -22,7 +22,7 @@ test("a name that is too long is cut between characters and stays its own", () =
 test("names that PostgreSQL would cut or reserves are refused", () => {
   expect(roleNameProblem("x".repeat(63))).toBeUndefined();
   expect(roleNameProblem("é".repeat(32))).toMatch(/64 bytes/);
-  expect(roleNameProblem("PG_app")).toMatch(/reserves/);
+  expect(roleNameProblem("pg_app")).toMatch(/reserves/);
   expect(roleNameProblem("public")).toMatch(/reserves/);
 });
 

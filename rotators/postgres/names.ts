@@ -17,7 +17,7 @@ export function markerOf(owner: string): string {
 export function roleNameProblem(name: string): string | undefined {
   const bytes = Buffer.byteLength(name);
   if (bytes > nameBytesMax) return `is ${bytes} bytes long; PostgreSQL cuts names after ${nameBytesMax}`;
-  if (/^pg_/i.test(name)) return "begins with pg_, which PostgreSQL reserves";
+  if (name.startsWith("pg_")) return "begins with pg_, which PostgreSQL reserves";
   if (name === "public" || name === "none") return "is a word that PostgreSQL reserves";
   return undefined;
 }
