@@ -190,6 +190,30 @@ describe("a change of version", () => {
     expect(new Set(retained)).toEqual(new Set(["v2"]));
   });
 
+  it("reaches the newest version when the proofs of two end in the wrong order", async () => {
+    const pool = await createEmptyPool(4);
+    const [second, third] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    openings.push(
+      () => second.promise,
+      () => Promise.reject("refused"),
+      () => third.promise,
+    );
+    await rotateTo("v2");
+    current = secret("v3");
+    const refused = pool.checkout();
+    await settle();
+    await rotateTo("v3");
+    second.resolve();
+    await settle();
+    third.resolve();
+    (await refused).release(false);
+    await settle();
+    const lease = await pool.checkout();
+    expect(lease.connection.version).toBe("v3");
+    lease.release(false);
+    expect(new Set(retained)).toEqual(new Set(["v3"]));
+  });
+
   it("is tried again at once when another rotation comes, whatever the last one's failures", async () => {
     const pool = createPool(2);
     (await pool.checkout()).release(false);

@@ -164,7 +164,7 @@ export class CredentialPool<Connection> {
     for (let failures = 0; !this.#ended; failures += 1) {
       this.#followAgain = false;
       try {
-        if (await this.#isCurrent()) return;
+        if (await this.#becomeCurrent()) return;
         this.#complain(`the new login of ${this.#ref} is refused`, undefined);
       } catch (error) {
         this.#complain(`cannot change over to the new login of ${this.#ref}`, error);
@@ -185,10 +185,14 @@ export class CredentialPool<Connection> {
     });
   }
 
-  async #isCurrent(): Promise<boolean> {
+  /** False when the server refuses it. Looks again after each proof, for the secret may have moved on, and so may the pool. */
+  async #becomeCurrent(): Promise<boolean> {
     if (this.#connections.secret === undefined) (await this.checkout()).release(false);
-    const secret = await this.#client.getSecret(this.#ref);
-    return secret.version === this.#connections.secret?.version || this.#try(secret);
+    for (;;) {
+      const secret = await this.#client.getSecret(this.#ref);
+      if (secret.version === this.#connections.secret?.version) return true;
+      if (!(await this.#try(secret))) return false;
+    }
   }
 
   /** Whoever is refused at the same time shares one recovery: the server sees one more login, not one for each. */

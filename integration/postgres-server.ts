@@ -55,7 +55,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const caPath = join(directory, "ca.pem");
   const port = await freePort();
   const superuser = { username: "postgres", password: randomBytes(18).toString("hex") };
-  const log = (message: unknown) => appendFileSync(logPath, String(message));
+  const log = (message: unknown) => {
+    // What it says when all is being removed has nowhere to go.
+    if (existsSync(directory)) appendFileSync(logPath, String(message));
+  };
 
   const server = new EmbeddedPostgres({
     databaseDir: dataDirectory,
@@ -70,9 +73,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     onLog: log,
     onError: log,
   });
-  let processes: Processes | undefined;
   const removeNow = () => {
-    processes?.signal("SIGKILL");
+    signalAll(dataDirectory, "SIGKILL");
     rmSync(directory, removal);
   };
   process.once("exit", removeNow);
@@ -84,7 +86,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   };
   const stop = async () => {
     // A frozen server does not hear that it should stop.
-    processes?.signal("SIGCONT");
+    signalAll(dataDirectory, "SIGCONT");
     await end();
     await rm(directory, removal);
     process.off("exit", removeNow);
@@ -95,8 +97,6 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const ca = await writeFiles(dataDirectory, options.hba ?? []);
     await writeFile(caPath, ca);
     await server.start();
-    const running = new Processes(dataDirectory);
-    processes = running;
     return {
       host: "localhost",
       port,
@@ -111,7 +111,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       kill: (signal) => {
         // Asked to end before it is killed, for the library waits for an end that it has not seen yet.
         if (signal === "SIGKILL") void end();
-        running.signal(signal);
+        signalAll(dataDirectory, signal);
       },
     };
   } catch (failure) {
@@ -122,31 +122,23 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
-/** Signals for the processes behind a data directory; the library that starts them keeps them to itself. */
-class Processes {
-  readonly #pid: number;
-
-  constructor(dataDirectory: string) {
-    this.#pid = Number(readFileSync(join(dataDirectory, "postmaster.pid"), "utf8").split("\n")[0]);
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    // The postmaster first, so that it starts nothing new for those that are about to die.
-    for (const pid of [this.#pid, ...childrenOf(this.#pid)]) {
-      try {
-        process.kill(pid, signal);
-      } catch {
-        // It ended by itself in between.
-      }
+/** Sends a signal to all processes behind a data directory, whichever of them there are: the library keeps them to itself. */
+function signalAll(dataDirectory: string, signal: NodeJS.Signals): void {
+  const everybody = execFileSync("ps", ["-A", "-ww", "-o", "pid=,ppid=,args="], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [])
+    .map(([, pid, ppid, command]) => ({ pid: Number(pid), ppid: Number(ppid), command: command ?? "" }));
+  const found = new Set<number>();
+  // Only parents name the directory; their children are found by them. A parent comes first, so that it starts nothing new.
+  for (const { pid, command } of everybody) if (command.includes(dataDirectory)) found.add(pid);
+  for (const parent of found) for (const { pid, ppid } of everybody) if (ppid === parent) found.add(pid);
+  for (const pid of found) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It ended by itself in between.
     }
   }
-}
-
-function childrenOf(parent: number): number[] {
-  return execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" })
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/).map(Number))
-    .flatMap(([pid, ppid]) => (pid !== undefined && ppid === parent ? [pid] : []));
 }
 
 function flags({ maxConnections = 60, settings = {} }: PostgresOptions): string[] {
