@@ -23,12 +23,12 @@ interface DriveOptions {
 export async function drive(ref: string, ports: Ports, options: DriveOptions): Promise<RotationRecord> {
   const { terminal, signal } = options;
   const started = ports.clock.now();
-  const seen = new Set<number>();
+  let shown = 0;
   let told = false;
   for (;;) {
     signal.throwIfAborted();
     const { until, record, result } = await reconcile(ref, ports, { worker: options.worker, isGone });
-    await showAudit(ref, ports, seen, started, terminal);
+    shown = await showAudit(record, ports, shown, started, terminal);
     if (result === "busy" && !told) terminal.say(`another worker has it in hand: ${record.lease?.holder}`);
     told ||= result === "busy";
     if (options.reached(record)) return record;
@@ -45,20 +45,23 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
   }
 }
 
-/** The audit is what happened, whoever did it: the same lines for one's own work and a watched one's. */
+/** The audit is what happened, whoever did it: the same lines for one's own work and a watched one's. Gives the last sequence shown. */
 async function showAudit(
-  ref: string,
+  record: RotationRecord,
   ports: Ports,
-  seen: Set<number>,
+  shown: number,
   started: number,
   terminal: Terminal,
-): Promise<void> {
-  for await (const entry of ports.audit.read(ref)) {
-    if (seen.has(entry.sequence)) continue;
-    seen.add(entry.sequence);
+): Promise<number> {
+  if (record.audit.sequence <= shown) return shown;
+  let last = shown;
+  for await (const entry of ports.audit.read(record.ref)) {
+    if (entry.sequence <= shown) continue;
+    last = entry.sequence;
     if (entry.at < started) continue;
     const after = `+${duration(entry.at - started)}`.padStart(9);
     const detail = entry.detail === "" ? "" : `  ${entry.detail}`;
     terminal.say(`${after}  ${entry.action.padEnd(20)} ${short(entry.version)}${detail}`);
   }
+  return last;
 }

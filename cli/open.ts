@@ -68,7 +68,10 @@ function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
   const managed = manifest.secrets.get(ref);
   if (managed !== undefined) return managed;
   if (manifest.held.has(ref)) {
-    throw new KeyturnError("input-invalid", `${ref} is only held: its type says that it is not rotated`);
+    throw new KeyturnError(
+      "input-invalid",
+      `${ref} is only held, not rotated: change it at its target by hand, and store the new value by \`keyturn init\``,
+    );
   }
   const known = manifest.secrets.refs();
   const list = known.length === 0 ? "it has none" : `it has ${known.slice(0, 10).join(", ")}`;

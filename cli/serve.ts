@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { acceptReports } from "../core/accept-reports.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
-import { enrolSchedules } from "../core/operate.ts";
+import { enrolSchedules, forgetSilentAgents } from "../core/operate.ts";
 import type { Log } from "../core/ports.ts";
 import { serveAgents } from "../local/server.ts";
 import { loadRotator } from "../rotators/registry.ts";
@@ -34,6 +34,7 @@ async function serve(
   await using opened = await openManifest(context.manifestPath, log);
   const store = await chosen(opened, options.store);
   await enrolSchedules(store.ports);
+  await forgetSilentAgents(store.ports);
 
   // The socket first: whoever cannot have it must not work either.
   let wake = (): void => undefined;

@@ -101,3 +101,11 @@ export async function enrolSchedules(ports: Ports): Promise<void> {
     await commit(ports, loaded.revision, stay({ ...record, dueAt }), "keyturn");
   }
 }
+
+/** Agents that were silent for this long are not even worth naming any more. */
+const forgetAfterMs = 7 * 86_400_000;
+
+/** Drops what agents said that have long gone, so that hosts that come and go leave nothing behind. */
+export async function forgetSilentAgents({ secrets, journal, clock }: Ports): Promise<void> {
+  for (const ref of secrets.refs()) await journal.forgetAgents(ref, clock.now() - forgetAfterMs);
+}

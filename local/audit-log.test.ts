@@ -42,6 +42,7 @@ describe("a writer that was killed in the middle of a line", () => {
   test.each([
     ["the line is half there", half],
     ["the disk gave zeros", "\0".repeat(300)],
+    ["the disk gave more zeros than the next line has characters", "\0".repeat(5_000)],
     ["only a brace is there", "{"],
     ["there is a whole line that does not follow", four?.trimEnd()],
   ])("%s: readers see what was acknowledged, and the next append repairs it", async (_, torn) => {

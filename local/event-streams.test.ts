@@ -121,6 +121,19 @@ describe("the events", () => {
     expect(quick.heard.ended).toBe(false);
   });
 
+  test("are told by one wake, however many there are", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const many = Array.from({ length: 3_000 }, (_, epoch) => rotated("app/db", epoch));
+    const readEvents = async (after: number, limit: number) => {
+      const events = many.slice(after, after + limit);
+      return { events, next: after + events.length };
+    };
+    await it.serve({ bus: { end: async () => 0, readEvents } });
+    const { heard } = await listen();
+    await it.local.bus.wake();
+    await vi.waitFor(() => expect(subjects(heard.text)).toHaveLength(many.length));
+  });
+
   test("end when the service stops", async () => {
     const server = await it.serve();
     const { heard } = await listen();

@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { asKeyturnError } from "../core/errors.ts";
 import type { RotationEvent } from "../core/events.ts";
 import type { Log } from "../core/ports.ts";
@@ -20,9 +21,11 @@ interface Listener {
 const keepAliveMs = 15_000;
 /** Whoever published may have died before it could wake us. */
 const lookMs = 500;
-const batchMax = 500;
+/** Between two batches those who listen get time to listen, or a burst of events would take them for deaf. */
+const batchMax = 100;
+const betweenBatchesMs = 5;
 /** A consumer that is further behind is dropped: it comes back and reads, which is all that an event asks of it. */
-const unsentBytesMax = 64 * 1024;
+const unsentBytesMax = 256 * 1024;
 
 /** Streams events, as they are published by any process, to every connection that may read of their secret. */
 export class EventStream {
@@ -79,8 +82,10 @@ export class EventStream {
         this.#again = false;
         const { events, next } = await bus.readEvents(this.#place, batchMax);
         for (const event of events) this.#tell(event);
-        if (next !== this.#place) this.#again = true;
+        if (next === this.#place) continue;
         this.#place = next;
+        this.#again = true;
+        await sleep(betweenBatchesMs);
       }
     } catch (thrown) {
       const { code, message } = asKeyturnError(thrown);

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { seal } from "../core/audit.ts";
-import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { asKeyturnError } from "../core/errors.ts";
 import type { RotationEvent } from "../core/events.ts";
 import { newRecord } from "../core/record.ts";
 import { Secret } from "../core/secret.ts";
@@ -11,7 +11,7 @@ import { type LocalStore, openLocal } from "./open.ts";
  * A process that works on a store as fast as it can, for tests of several at once and of ones that are killed. It says on
  * standard output what is acknowledged, a line each, so that a test can ask whether all of it is still there.
  *
- * - `count <times>`: adds one to a shared counter, so many times, by compare-and-set.
+ * - `count <times>`: adds one to a shared record, so many times, by compare-and-set, and as often an entry to a shared chain.
  * - `work <name>`: rotations of a secret of its own, over every port, until it is killed.
  */
 async function main(path: string, key: string, task: string, argument: string): Promise<void> {
@@ -23,38 +23,35 @@ async function main(path: string, key: string, task: string, argument: string): 
 }
 
 async function count(local: LocalStore, times: number): Promise<void> {
-  for (let done = 0; done < times; ) {
-    const loaded = await local.journal.load("counter");
-    const record = loaded?.record ?? newRecord("counter");
-    try {
+  for (let done = 0; done < times; done += 1) {
+    await untilItFits(async () => {
+      const loaded = await local.journal.load("counter");
+      const record = loaded?.record ?? newRecord("counter");
       await local.journal.save({ ...record, epoch: record.epoch + 1 }, loaded?.revision);
-      await local.audit.append(
-        seal(
-          {
-            ref: "counter",
-            at: 0,
-            actor: `${process.pid}`,
-            action: "added",
-            epoch: record.epoch,
-            detail: "",
-          },
-          await auditEnd(local, record.epoch),
-        ),
-      );
-      done += 1;
-    } catch (thrown) {
-      if (asKeyturnError(thrown).code !== "conflict") throw thrown;
-    }
-    await setImmediate();
+    });
+    await untilItFits(async () => {
+      const chain = await Array.fromAsync(local.audit.read("counter"));
+      const words = {
+        ref: "counter",
+        at: 0,
+        actor: `${process.pid}`,
+        action: "added",
+        epoch: done,
+        detail: "",
+      };
+      await local.audit.append(seal(words, chain.at(-1) ?? { sequence: 0, hash: "" }));
+    });
   }
 }
 
-/** The entry of the addition before may still be on its way. */
-async function auditEnd(local: LocalStore, length: number): Promise<{ sequence: number; hash: string }> {
+/** A conflict means that the other process was faster. */
+async function untilItFits(addition: () => Promise<void>): Promise<void> {
   for (;;) {
-    const chain = await Array.fromAsync(local.audit.read("counter"));
-    if (chain.length === length) return chain.at(-1) ?? { sequence: 0, hash: "" };
-    if (chain.length > length) throw new KeyturnError("internal", "an addition was lost");
+    try {
+      return await addition();
+    } catch (thrown) {
+      if (asKeyturnError(thrown).code !== "conflict") throw thrown;
+    }
     await setImmediate();
   }
 }
