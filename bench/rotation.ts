@@ -65,9 +65,9 @@ async function rest({ secret }: BenchStage): Promise<void> {
   const patience = performance.now() + 10_000;
   for (;;) {
     if (performance.now() > patience) throw new Error("a rotation of the bench does not end");
-    const { until } = await reconcile(ref, secret.ports, { worker: "bench" });
-    if (until === undefined) return;
-    await sleep(Math.max(1, until - Date.now()));
+    const { until, record } = await reconcile(ref, secret.ports, { worker: "bench" });
+    if (record.state.phase === "idle" && record.debts.length === 0) return;
+    await sleep(Math.max(1, (until ?? 0) - Date.now()));
   }
 }
 

@@ -90,12 +90,10 @@ function settleFailed(
     events:
       attempts === policy.attemptsMax
         ? [
-            failed(
-              record.epoch,
-              "delayed",
-              failure.code,
-              `${version} is not proven refused: ${failure.message}`,
-            ),
+            failed(record.epoch, "delayed", version, {
+              code: failure.code,
+              message: `${version} is not proven refused: ${failure.message}`,
+            }),
           ]
         : [],
   };
@@ -114,7 +112,9 @@ function stillInUse(
     record: postponed(record, debt, attempts, now + pollMs(policy)),
     notes: attempts === 1 ? [{ action: "retire.waits", detail: reason, version: debt.version }] : [],
     events:
-      attempts === policy.attemptsMax ? [failed(record.epoch, "laggards", "request-refused", reason)] : [],
+      attempts === policy.attemptsMax
+        ? [failed(record.epoch, "laggards", debt.version, { code: "request-refused", message: reason })]
+        : [],
   };
 }
 

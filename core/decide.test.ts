@@ -96,7 +96,7 @@ interface Case {
 }
 
 function decided({ record: from, fleet = nobody, policy: changes = {} }: Omit<Case, "expected">): Action {
-  return decide(from, fleet, { policy: { ...policy, ...changes }, now, newId: "new" });
+  return decide(from, fleet, { policy: { ...policy, ...changes }, overlap: "both-live", now, newId: "new" });
 }
 
 function describeCases(name: string, cases: Readonly<Record<string, Case>>): void {

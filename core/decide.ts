@@ -178,7 +178,9 @@ function laggardsNamed(
   return {
     record: { ...record, state: { ...state, laggardsNamed: true } },
     notes: [{ action: "grace.laggards", detail: reason, version: state.rotation.id }],
-    events: [failed(record.epoch, "laggards", "request-refused", reason)],
+    events: [
+      failed(record.epoch, "laggards", state.rotation.id, { code: "request-refused", message: reason }),
+    ],
   };
 }
 

@@ -1,13 +1,14 @@
-import type { RotationRecord, VersionMark } from "./record.ts";
+import type { RotationRecord, State, VersionMark } from "./record.ts";
 import {
   andThen,
-  begin,
   enterRetire,
   enterUndo,
+  isCompromised,
   owe,
   rotationOf,
   type Surroundings,
   stay,
+  supersede,
   type Transition,
 } from "./transition.ts";
 
@@ -19,7 +20,9 @@ interface Emergency {
 
 /** Marks the version as compromised, raises the epoch over whoever is at work, and does what its stage asks for. */
 export function cutOff(record: RotationRecord, emergency: Emergency, around: Surroundings): Transition {
-  const { version: mark, by, cutFirst } = emergency;
+  const { version: mark, by } = emergency;
+  // A cutover type has one password: setting the successor is the cut, and there is none before it.
+  const cutFirst = emergency.cutFirst && around.overlap === "both-live";
   const marked: RotationRecord = {
     ...record,
     epoch: record.epoch + 1,
@@ -84,24 +87,58 @@ function takeBackPending(record: RotationRecord, around: Surroundings): Transiti
   // What undo takes back is refused by undo itself.
   if (rotation === undefined || state.phase === "undo") return stay(record);
   const reason = { code: "leaked", message: "pending is compromised" };
-  return andThen(enterUndo(record, rotation, reason, around.now), (undoing) =>
+  return andThen(enterUndo(record, rotation, reason, around), (undoing) =>
     stay({ ...undoing, wish: { kind: "rotate", requestedBy: "emergency", at: around.now } }),
   );
 }
 
-/** Begins the successor of a compromised current. What the rotation under way left behind becomes a debt. */
+/**
+ * The quickest way to a successor that leaves no reader without a credential. A candidate that is on its way already is that successor:
+ * it goes on under the new epoch, without a grace. For cutover types that is so in undo as well: the target may accept the
+ * candidate only, and must never get the compromised one back.
+ */
 function urgently(record: RotationRecord, around: Surroundings): Transition {
   const { state } = record;
-  const { now } = around;
+  const { now, overlap } = around;
   const rotation = rotationOf(state);
-  const phase = state.phase === "halted" ? state.from : state.phase;
-  const published = phase === "grace" || phase === "retire";
-  const left = published ? rotation?.previous : (rotation?.pending ?? rotation?.restores);
-  const owes = left !== undefined && left.fingerprint !== record.current?.fingerprint;
-  const owing = owes
-    ? owe(record, left, { reason: "superseded", cutFirst: false, notBefore: now }, now)
-    : record;
-  return begin(owing, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around);
+  const again = { attempts: 0, notBefore: now };
+  switch (state.phase) {
+    case "create":
+    case "set":
+    case "test":
+      return stay({
+        ...record,
+        state: { ...state, ...again, rotation: { ...state.rotation, urgent: true } },
+      });
+    case "undo":
+      if (
+        overlap === "cutover" &&
+        rotation?.pending !== undefined &&
+        !isCompromised(record, rotation.pending)
+      ) {
+        return stay({
+          ...record,
+          state: { phase: "set", rotation: { ...rotation, urgent: true }, ...again },
+        });
+      }
+      return supersede(record, rotation?.pending ?? rotation?.restores, around);
+    case "grace":
+    case "retire":
+      return supersede(record, rotation?.previous, around);
+    case "idle":
+    case "finish":
+    case "announce":
+      return supersede(record, undefined, around);
+    case "halted":
+      return supersede(record, leftBehind(state), around);
+  }
+}
+
+/** What a halted rotation may have left alive at the target. */
+function leftBehind({ from, rotation }: Extract<State, { phase: "halted" }>): VersionMark | undefined {
+  return from === "grace" || from === "retire"
+    ? rotation?.previous
+    : (rotation?.pending ?? rotation?.restores);
 }
 
 function cutNow(record: RotationRecord, mark: VersionMark, { now }: Surroundings): Transition {

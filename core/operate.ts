@@ -15,6 +15,7 @@ import { type Surroundings, stay } from "./transition.ts";
  */
 export async function request(ref: string, ports: Ports, what: Request): Promise<Answer> {
   const managed = managedSecret(ports, ref);
+  const { overlap } = await ports.rotators.load(managed.type);
   // An emergency is never kept waiting by a check: whatever is wrong shows when it is carried out.
   if (what.kind === "rotate" || what.kind === "rollback") await assertReady(managed, ports);
   for (;;) {
@@ -22,6 +23,7 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
     const record = loaded?.record ?? (await firstRecord(ref, ports));
     const around: Surroundings = {
       policy: managed.policy,
+      overlap,
       now: ports.clock.now(),
       newId: newId(ports.random),
     };

@@ -200,6 +200,7 @@ class Run {
   #around(): Surroundings {
     return {
       policy: this.#managed.policy,
+      overlap: this.#rotator.overlap,
       now: this.#ports.clock.now(),
       newId: newId(this.#ports.random),
     };

@@ -11,7 +11,7 @@ import {
 import { answer, type Request } from "./request.ts";
 
 const now = 1_000_000;
-const around = { policy: defaultTestPolicy, now, newId: "new" };
+const around = { policy: defaultTestPolicy, overlap: "both-live" as const, now, newId: "new" };
 const mark = (version: string): VersionMark => ({ version, fingerprint: `print of ${version}` });
 const rotation: Rotation = {
   id: "v2",
@@ -174,9 +174,9 @@ const table: Readonly<Record<keyof typeof requests, Row>> = {
   // v1 is current until announce, and previous after it.
   "v1 leaked": {
     idle: ["began", "create", 2, ""],
-    create: ["began", "create", 2, "v2"],
-    set: ["began", "create", 2, "v2"],
-    test: ["began", "create", 2, "v2"],
+    create: ["began", "create", 1, ""],
+    set: ["began", "set", 1, ""],
+    test: ["began", "test", 1, ""],
     finish: ["began", "finish", 1, ""],
     announce: ["began", "announce", 1, ""],
     grace: ["began", "retire", 2, "v1"],
@@ -264,4 +264,49 @@ test("idle with a debt does not take the slot that is owed: the wish waits", () 
   const answered = answer({ ...recordIn("idle"), debts: [owed] }, requests.rotate, around);
   expect(answered).toMatchObject({ answer: "waiting", record: { state: { phase: "idle" }, debts: [owed] } });
   expect(answered.why).toContain("v0");
+});
+
+describe("the successor of a compromised current", () => {
+  const leak: Request = { kind: "emergency", by: "ann", version: mark("v1"), cutFirst: false };
+
+  test.each(["create", "set", "test"] as const)(
+    "is the candidate in %s: it goes on without grace, and nobody takes it back",
+    (state) => {
+      const urgent = answer(recordIn(state), leak, around).record;
+      expect(urgent.state).toMatchObject({
+        phase: state,
+        attempts: 0,
+        notBefore: now,
+        rotation: { id: "v2", urgent: true },
+      });
+      for (const request of [requests.cancel, requests.rollback]) {
+        expect(answer(urgent, request, around)).toMatchObject({ answer: "refused", record: urgent });
+      }
+    },
+  );
+
+  test("is, for a cutover type, the candidate in undo: the target may accept nothing else", () => {
+    const after = answer(recordIn("undo"), leak, { ...around, overlap: "cutover" }).record;
+    expect(after).toMatchObject({
+      epoch: 8,
+      debts: [],
+      state: { phase: "set", rotation: { id: "v2", urgent: true } },
+    });
+  });
+
+  test("is never an undo that would bring the compromised one back, for a cutover type", () => {
+    const compromised = [{ ...mark("v1"), reportedBy: "ann", at: 0 }];
+    const both: Request = { ...leak, version: mark("v2") };
+    const after = answer({ ...recordIn("test"), compromised }, both, {
+      ...around,
+      overlap: "cutover",
+    }).record;
+    expect(after.state).toMatchObject({ phase: "create", rotation: { id: "new", urgent: true } });
+    expect(after.debts).toMatchObject([{ version: "v2", reason: "superseded" }]);
+  });
+
+  test("is the cut itself for a cutover type, asked for first or not", () => {
+    const cutover = { ...around, overlap: "cutover" } as const;
+    expect(answer(recordIn("idle"), { ...leak, cutFirst: true }, cutover).record.debts).toEqual([]);
+  });
 });

@@ -87,6 +87,8 @@ function rotate(record: RotationRecord, by: string, around: Surroundings): Answe
   }
 }
 
+const goesOn = "current is compromised, and this rotation makes its successor";
+
 function cancel(
   record: RotationRecord,
   request: { by: string; insist: boolean },
@@ -101,7 +103,8 @@ function cancel(
     case "create":
     case "set":
     case "test":
-      return began(enterUndo(record, state.rotation, reason, around.now), "the candidate is taken back");
+      if (isCompromised(record, record.current)) return refuse(record, goesOn);
+      return began(enterUndo(record, state.rotation, reason, around), "the candidate is taken back");
     case "finish":
     case "announce":
     case "grace":
@@ -113,7 +116,7 @@ function cancel(
         return refuse(record, `halted in ${state.from}, where nothing can be taken back: ${state.reason}`);
       }
       if (!request.insist) return refuse(record, `halted: ${state.reason}; cancel it on purpose to undo it`);
-      return began(enterUndo(record, state.rotation, reason, around.now), "the candidate is taken back");
+      return began(enterUndo(record, state.rotation, reason, around), "the candidate is taken back");
   }
 }
 
@@ -129,12 +132,13 @@ function rollback(
     case "create":
     case "set":
     case "test":
+      if (isCompromised(record, record.current)) return refuse(record, goesOn);
       return began(
         enterUndo(
           record,
           state.rotation,
           { code: "cancelled", message: `rolled back by ${request.by}` },
-          around.now,
+          around,
         ),
         "nothing was published yet: the candidate is taken back",
       );

@@ -12,7 +12,7 @@ import {
 import { next } from "./rotation.ts";
 
 const now = 1_000_000;
-const around = { policy: defaultTestPolicy, now, newId: "v3" };
+const around = { policy: defaultTestPolicy, overlap: "both-live" as const, now, newId: "v3" };
 const mark = (version: string): VersionMark => ({ version, fingerprint: `print of ${version}` });
 const rotation: Rotation = {
   id: "v2",
@@ -344,4 +344,44 @@ test("a rollback that is taken back before it saved anything owes the value that
   };
   const after = next(record(rollback), { step: "undo", result: "done" }, around).record;
   expect(after).toMatchObject({ state: { phase: "idle" }, debts: [{ version: "v0", reason: "superseded" }] });
+});
+
+describe("the successor of a compromised current", () => {
+  const compromised = [{ ...mark("v1"), reportedBy: "ann", at: 0 }];
+  const tired = (step: "create" | "set" | "test"): RotationRecord =>
+    record({ ...working(step), ...{ attempts: 9 } }, { compromised });
+
+  test.each(["create", "set", "test"] as const)("%s is not given up for an outage", (step) => {
+    const after = next(tired(step), { step, ...failure("unreachable") }, around).record.state;
+    expect(after).toMatchObject({ phase: step, attempts: 10, notBefore: now + 5_000 });
+  });
+
+  test("a rejected one is undone where current still works beside it, and replaced where it does not", () => {
+    const rejected = { step: "test", ...failure("login-refused") } as const;
+    expect(next(tired("test"), rejected, around).record.state.phase).toBe("undo");
+    const cutover = next(tired("test"), rejected, { ...around, overlap: "cutover" }).record;
+    expect(cutover).toMatchObject({
+      state: { phase: "create", rotation: { id: "v3" } },
+      debts: [{ version: "v2" }],
+    });
+  });
+
+  test("one that an undo had put aside before is replaced", () => {
+    const lost = { step: "set", ...failure("fence-conflict"), code: "pending-lost" } as const;
+    expect(next(tired("set"), lost, around).record.state).toMatchObject({
+      phase: "create",
+      rotation: { id: "v3" },
+    });
+  });
+
+  test("does not spin when its successors keep failing", () => {
+    const late = record(
+      { phase: "test", rotation, ...tries },
+      { compromised, urgentNotBefore: now + 700, urgentAttempts: 3 },
+    );
+    const outcome = { step: "test", ...failure("login-refused") } as const;
+    const after = next(late, outcome, { ...around, overlap: "cutover" }).record;
+    expect(after.state).toMatchObject({ phase: "create", notBefore: now + 700 });
+    expect(after.urgentAttempts).toBe(4);
+  });
 });

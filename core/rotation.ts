@@ -16,6 +16,7 @@ import {
   owe,
   type Surroundings,
   stay,
+  supersede,
   type Transition,
 } from "./transition.ts";
 
@@ -114,13 +115,7 @@ function foreignPending(record: RotationRecord, pending: VersionMark, { now }: S
 export function afterAnnounce(record: RotationRecord, rotation: Rotation, around: Surroundings): Transition {
   const { now, policy } = around;
   const { previous } = rotation;
-  if (isCompromised(record, record.current)) {
-    const owing =
-      previous === undefined
-        ? record
-        : owe(record, previous, { reason: "retired", cutFirst: false, notBefore: now }, now);
-    return begin(owing, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around);
-  }
+  if (isCompromised(record, record.current)) return supersede(record, previous, around);
   if (previous === undefined) return enterIdle(record, rotation);
   if (rotation.urgent || isCompromised(record, previous)) {
     return enterRetire(record, rotation, { forced: true, why: "it is compromised" }, around);
@@ -170,9 +165,13 @@ function stepFailed(
   const attempts = state.attempts + 1;
   const { code, message } = failure;
   const exhausted = attempts >= policy.attemptsMax;
+  const succeeds = beforeFinish(state.phase) && isCompromised(record, record.current);
+  // An undo that was overtaken by the emergency had put the candidate aside already.
+  if (succeeds && code === "pending-lost") return supersede(record, state.rotation.pending, around);
   if (failure.disposition === "halt") return halt(record, failure, now);
-  if (beforeFinish(state.phase) && (failure.disposition === "reject" || exhausted)) {
-    return enterUndo(record, state.rotation, failure, now);
+  // The successor of a compromised credential is not given up for an outage: nothing better can be begun.
+  if (beforeFinish(state.phase) && (failure.disposition === "reject" || (exhausted && !succeeds))) {
+    return enterUndo(record, state.rotation, failure, around);
   }
   if (
     state.phase === "announce" &&
@@ -189,7 +188,7 @@ function stepFailed(
     record: { ...record, state: { ...state, attempts, notBefore: now + backoffMs(policy, attempts) } },
     notes:
       attempts > policy.attemptsMax ? [] : [failureNote(state.phase, attempts, failure, state.rotation.id)],
-    events: attempts === policy.attemptsMax ? [failed(record.epoch, "delayed", code, message)] : [],
+    events: attempts === policy.attemptsMax ? [failed(record.epoch, "delayed", state.phase, failure)] : [],
   };
 }
 

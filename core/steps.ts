@@ -3,24 +3,13 @@ import type { Action } from "./decide.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
 import type { Outcome } from "./outcome.ts";
-import type { ManagedSecret, Ports, StoredSecret } from "./ports.ts";
-import type { Debt, Rotation, RotationRecord, VersionMark } from "./record.ts";
-import { type Redactor, redactingLog } from "./redact.ts";
+import type { StoredSecret } from "./ports.ts";
+import type { Debt, Rotation } from "./record.ts";
 import { refusalsBelieved } from "./rotation.ts";
-import type { RawContext, Rotator } from "./rotator.ts";
+import type { RawContext } from "./rotator.ts";
 import type { Secret } from "./secret.ts";
-import type { Session } from "./session.ts";
+import { changeOf, contextOf, fingerprintOf, markOf, protect, read, required, type Stand } from "./stand.ts";
 import { rotationOf } from "./transition.ts";
-
-/** Where a step happens. */
-export interface Stand {
-  readonly ports: Ports;
-  readonly managed: ManagedSecret;
-  readonly rotator: Rotator;
-  readonly record: RotationRecord;
-  readonly session: Session;
-  readonly redactor: Redactor;
-}
 
 /** Carries out one step. Every way of failing throws. */
 export async function perform(
@@ -99,13 +88,13 @@ async function candidate(
 
 async function set(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const change = await changeOf(stand, rotation);
-  await stand.rotator.set(change, await contextOf(stand, rotation.id, fingerprintOf(stand, change.pending)));
+  await stand.rotator.set(change, await contextOf(stand, rotation.id, rotation.pending?.fingerprint ?? ""));
   return { step: "set", result: "done" };
 }
 
 async function test(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const change = await changeOf(stand, rotation);
-  await stand.rotator.test(change, await contextOf(stand, rotation.id, fingerprintOf(stand, change.pending)));
+  await stand.rotator.test(change, await contextOf(stand, rotation.id, rotation.pending?.fingerprint ?? ""));
   return { step: "test", result: "done" };
 }
 
@@ -131,10 +120,15 @@ async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
   if (saved !== undefined) {
     protect(stand, saved.value);
     const current = await read(stand, "current");
-    const context = await contextOf(stand, rotation.id, fingerprintOf(stand, saved.value));
+    const fingerprint = rotation.pending?.fingerprint ?? fingerprintOf(stand, saved.value);
+    const context = await contextOf(stand, rotation.id, fingerprint);
     if (rotator.overlap === "cutover" && current !== undefined) {
       const back = { pending: current.value, current: saved.value };
-      const backContext = await contextOf(stand, rotation.id, fingerprintOf(stand, current.value));
+      const backContext = await contextOf(
+        stand,
+        rotation.id,
+        record.current?.fingerprint ?? fingerprintOf(stand, current.value),
+      );
       await rotator.set(back, backContext);
       await rotator.test({ ...back, current: undefined }, backContext);
     } else {
@@ -205,85 +199,4 @@ async function proveRefused(stand: Stand, stored: StoredSecret, context: RawCont
   if (verdict === "refused") return;
   const what = verdict === "accepted" ? "the target still accepts it" : "the target gives no clear answer";
   throw new KeyturnError("not-proven", `${stored.version} is not proven refused: ${what}`);
-}
-
-async function changeOf(stand: Stand, rotation: Rotation) {
-  const pending = await read(stand, "pending");
-  if (
-    pending?.version !== rotation.id ||
-    fingerprintOf(stand, pending.value) !== rotation.pending?.fingerprint
-  ) {
-    throw new KeyturnError(
-      "pending-lost",
-      `the store no longer has the candidate ${rotation.id} as it was saved`,
-    );
-  }
-  const current = await read(stand, "current");
-  return { pending: pending.value, current: current?.value };
-}
-
-async function required(stand: Stand, mark: Pick<VersionMark, "version">): Promise<StoredSecret> {
-  const stored = await stand.ports.store.read(stand.record.ref, { version: mark.version });
-  if (stored === undefined) {
-    throw new KeyturnError(
-      "secret-missing",
-      `the store has no version ${mark.version} of ${stand.record.ref}`,
-    );
-  }
-  protect(stand, stored.value);
-  return stored;
-}
-
-async function read(stand: Stand, stage: "pending" | "current"): Promise<StoredSecret | undefined> {
-  const stored = await stand.ports.store.read(stand.record.ref, stage);
-  if (stored !== undefined) protect(stand, stored.value);
-  return stored;
-}
-
-/** From here on no text that leaves this run can hold the value. */
-function protect(stand: Stand, value: Secret): void {
-  stand.redactor.add(value);
-  for (const field of Object.values(stand.rotator.secretFields(value))) stand.redactor.add(field);
-}
-
-function markOf(stand: Stand, stored: StoredSecret): VersionMark {
-  return { version: stored.version, fingerprint: fingerprintOf(stand, stored.value) };
-}
-
-function fingerprintOf(stand: Stand, value: Secret): string {
-  return stand.ports.fingerprinter.fingerprint(value.reveal());
-}
-
-async function contextOf(stand: Stand, rotationId: string, fingerprint: string): Promise<RawContext> {
-  const { ports, managed, record, session, redactor } = stand;
-  return {
-    config: managed.config,
-    admin: await adminOf(stand),
-    fence: {
-      installation: ports.installation,
-      ref: record.ref,
-      rotationId,
-      epoch: record.epoch,
-      fingerprint,
-    },
-    clock: ports.clock,
-    random: ports.random,
-    log: redactingLog(ports.log, redactor),
-    signal: session.signal,
-    defer: session.defer,
-  };
-}
-
-async function adminOf({ ports, managed, rotator, redactor }: Stand): Promise<Secret | undefined> {
-  if (managed.admin === undefined) return undefined;
-  const stored = await ports.store.read(managed.admin, "current");
-  if (stored === undefined) {
-    throw new KeyturnError(
-      "secret-missing",
-      `the administering login ${managed.admin} of ${managed.ref} is not stored`,
-    );
-  }
-  redactor.add(stored.value);
-  for (const field of Object.values(rotator.adminFields(stored.value))) redactor.add(field);
-  return stored.value;
 }

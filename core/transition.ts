@@ -5,6 +5,7 @@ import type { Debt, Phase, Rotation, RotationRecord, State, VersionMark } from "
 /** What a pure decision is made in. `newId` is fresh for every call; it is used if a rotation begins. */
 export interface Surroundings {
   readonly policy: Policy;
+  readonly overlap: "both-live" | "cutover";
   readonly now: number;
   readonly newId: string;
 }
@@ -88,7 +89,13 @@ export function begin(
     record: {
       ...record,
       epoch: record.epoch + 1,
-      state: { phase: "create", rotation, attempts: 0, notBefore: now },
+      // An emergency whose successors keep failing must not spin.
+      state: {
+        phase: "create",
+        rotation,
+        attempts: 0,
+        notBefore: how.urgent ? Math.max(now, record.urgentNotBefore) : now,
+      },
       // A value that is being brought back is no longer one that should be refused.
       debts: record.debts.filter((debt) => debt.fingerprint !== how.restores?.fingerprint),
       wish: undefined,
@@ -126,23 +133,38 @@ export function owe(
   return { ...record, debts: [...record.debts.filter((other) => other !== known), debt] };
 }
 
-/** Leaves current untouched and takes the candidate back. */
+/** Leaves current untouched and takes the candidate back. Where that would mean to bring a compromised current back, a successor begins instead. */
 export function enterUndo(
   record: RotationRecord,
   rotation: Rotation,
-  reason: { code: string; message: string },
-  now: number,
+  reason: { readonly code: string; readonly message: string },
+  around: Surroundings,
 ): Transition {
-  const epoch = record.epoch + 1;
-  return {
-    record: {
-      ...record,
-      epoch,
-      state: { phase: "undo", rotation, reason: reason.message, attempts: 0, notBefore: now },
-    },
+  const began: Transition = {
+    record,
     notes: [{ action: "undo.began", detail: `${reason.code}: ${reason.message}`, version: rotation.id }],
-    events: [failed(epoch, "undone", reason.code, reason.message)],
+    events: [failed(record.epoch + 1, "undone", rotation.id, reason)],
   };
+  if (around.overlap === "cutover" && isCompromised(record, record.current)) {
+    return andThen(began, (undone) => supersede(undone, rotation.pending, around));
+  }
+  const { now } = around;
+  const state = { phase: "undo", rotation, reason: reason.message, attempts: 0, notBefore: now } as const;
+  return { ...began, record: { ...record, epoch: record.epoch + 1, state } };
+}
+
+/** Begins the successor of a compromised current. What the rotation under way leaves behind is owed. */
+export function supersede(
+  record: RotationRecord,
+  left: VersionMark | undefined,
+  around: Surroundings,
+): Transition {
+  const { now } = around;
+  const owes = left !== undefined && left.fingerprint !== record.current?.fingerprint;
+  const owing = owes
+    ? owe(record, left, { reason: "superseded", cutFirst: false, notBefore: now }, now)
+    : record;
+  return begin(owing, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around);
 }
 
 /** From here on the old credential is owed. `forced` asks nobody; otherwise its users get one more cache TTL and are looked for again. */
@@ -204,17 +226,19 @@ export function halt(
       },
     },
     notes: [{ action: "halted", detail: `in ${state.phase}: ${why.code}: ${why.message}` }],
-    events: [failed(record.epoch, "halted", why.code, why.message)],
+    events: [failed(record.epoch, "halted", state.phase, why)],
   };
 }
 
+/** `about` tells events of one epoch apart: what they are about, besides their outcome. */
 export function failed(
   epoch: number,
   outcome: EventData<"dev.keyturn.rotation.failed.v1">["outcome"],
-  code: string,
-  reason: string,
+  about: string,
+  { code, message }: { readonly code: string; readonly message: string },
 ): EventDraft {
-  return { type: "dev.keyturn.rotation.failed.v1", step: outcome, data: { epoch, outcome, code, reason } };
+  const data = { epoch, outcome, code, reason: message };
+  return { type: "dev.keyturn.rotation.failed.v1", step: `${outcome}/${about}`, data };
 }
 
 /** A try that failed, for the audit. */

@@ -36,6 +36,7 @@ export class EventStream {
   #place: number;
   #looking: Promise<void> | undefined;
   #again = false;
+  #closed = false;
 
   static async open(options: StreamOptions): Promise<EventStream> {
     return new EventStream(options, await options.bus.end());
@@ -70,7 +71,7 @@ export class EventStream {
   async close(): Promise<void> {
     clearInterval(this.#keepAlive);
     clearInterval(this.#look);
-    this.#again = false;
+    this.#closed = true;
     await this.#looking;
     for (const { response } of this.#listeners) response.end();
   }
@@ -78,7 +79,7 @@ export class EventStream {
   async #pump(): Promise<void> {
     const { bus, log } = this.#options;
     try {
-      while (this.#again) {
+      while (this.#again && !this.#closed) {
         this.#again = false;
         const { events, next } = await bus.readEvents(this.#place, batchMax);
         for (const event of events) this.#tell(event);

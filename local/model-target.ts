@@ -27,7 +27,8 @@ export type Verb = "create" | "set" | "test" | "retire" | "refused" | "usage" | 
 interface Login {
   password: string | undefined;
   sessions: number;
-  fence: (Fence & { readonly verb: "set" | "retire" }) | undefined;
+  /** `seen` is the highest epoch that has passed by, also where it left the login alone. */
+  fence: (Fence & { readonly verb: "set" | "retire"; readonly seen: number }) | undefined;
 }
 
 const Credential = z.looseObject({ username: z.string(), password: secretField() });
@@ -56,12 +57,15 @@ export function modelTarget(): ModelTarget {
     if (!accepted) refusedLogins += 1;
     return accepted;
   };
-  /** False: it is done already. */
+  /** False: it is done already. At one epoch a value may be set where another was retired; anything else cannot come from one journal. */
   const passes = (known: Login["fence"], fence: Fence, verb: "set" | "retire"): boolean => {
-    if (known === undefined || known.epoch < fence.epoch) return true;
-    if (known.epoch > fence.epoch)
-      throw new KeyturnError("superseded", `epoch ${known.epoch} is at the target`);
-    if (known.verb === verb && known.fingerprint === fence.fingerprint) return false;
+    if (known === undefined || known.seen < fence.epoch) return true;
+    if (known.seen > fence.epoch)
+      throw new KeyturnError("superseded", `epoch ${known.seen} is at the target`);
+    const same = known.fingerprint === fence.fingerprint;
+    if (known.epoch < fence.epoch) return true;
+    if (same && known.verb === verb) return false;
+    if (!same && (known.verb === "retire" || verb === "retire")) return true;
     throw new KeyturnError("fence-conflict", `epoch ${fence.epoch} was used for something else`);
   };
 
@@ -86,7 +90,7 @@ export function modelTarget(): ModelTarget {
         const same = slot.fence?.verb === "set" && slot.fence.fingerprint === fence.fingerprint;
         if (!same && overlap === "both-live") slot.sessions = 0;
         slot.password = pending.password.reveal();
-        slot.fence = { ...fence, verb: "set" };
+        slot.fence = { ...fence, verb: "set", seen: fence.epoch };
       },
       async test({ pending }) {
         failing("test");
@@ -96,12 +100,15 @@ export function modelTarget(): ModelTarget {
       async retire(credential, { fence }) {
         failing("retire");
         const slot = login(credential.username);
-        const replaced = slot.fence?.verb === "set" && slot.fence.fingerprint !== fence.fingerprint;
-        if (replaced || overlap === "cutover" || !passes(slot.fence, fence, "retire")) {
+        if (overlap === "cutover" || !passes(slot.fence, fence, "retire"))
+          return { sessionsEnded: 0, survives: [] };
+        if (slot.fence !== undefined && slot.fence.fingerprint !== fence.fingerprint) {
+          slot.fence = { ...slot.fence, seen: fence.epoch };
           return { sessionsEnded: 0, survives: [] };
         }
         const sessionsEnded = slot.sessions;
-        Object.assign(slot, { password: undefined, sessions: 0, fence: { ...fence, verb: "retire" } });
+        const mark = { ...fence, verb: "retire", seen: fence.epoch };
+        Object.assign(slot, { password: undefined, sessions: 0, fence: mark });
         return { sessionsEnded, survives: [] };
       },
       async refused(credential) {

@@ -10,8 +10,8 @@ import { type LocalOptions, type LocalStore, openLocal } from "./open.ts";
 const hammer = fileURLToPath(new URL("hammer.contract.ts", import.meta.url));
 
 /** Another process on the same folder, and what it has said so far. */
-function process(options: LocalOptions, key: string, task: string, argument: string) {
-  const child = spawn(globalThis.process.execPath, [hammer, options.path, key, task, argument], {
+function start(options: LocalOptions, key: string, task: string, argument: string) {
+  const child = spawn(process.execPath, [hammer, options.path, key, task, argument], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const said = { out: "", error: "" };
@@ -45,7 +45,7 @@ test("several processes that add to one record at once lose no addition", async 
   const { local, options } = await temporaryStore();
   const each = 60;
   const key = local.keyPlace;
-  const all = [1, 2].map(() => process(options, key, "count", `${each}`));
+  const all = [1, 2].map(() => start(options, key, "count", `${each}`));
   for (const { closed, said } of all) {
     await closed;
     expect(said.error).toBe("");
@@ -71,7 +71,7 @@ test("processes that are killed at any line lose nothing that they were told is 
   for (let round = 0; round < 5; round += 1) {
     await Promise.all(
       [...acknowledged].map(async ([ref, known]) => {
-        const out = await killed(process(options, local.keyPlace, "work", ref));
+        const out = await killed(start(options, local.keyPlace, "work", ref));
         for (const verb of verbs) known[verb] = Math.max(known[verb], last(out, verb));
       }),
     );
@@ -84,7 +84,7 @@ test("processes that are killed at any line lose nothing that they were told is 
 });
 
 /** Lets it get so far, and no further than the kill takes; gives what it said. */
-async function killed({ child, said, opened, closed }: ReturnType<typeof process>): Promise<string> {
+async function killed({ child, said, opened, closed }: ReturnType<typeof start>): Promise<string> {
   await opened;
   const lines = 10 + Math.random() * 40;
   while (said.out.split("\n").length < lines && child.exitCode === null) await sleep(1);

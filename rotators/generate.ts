@@ -6,18 +6,24 @@ import { join } from "node:path";
  * type's name and exports `rotator`.
  */
 export function renderRegistry(types: readonly string[]): string {
+  const names = types.map((type) => JSON.stringify(type));
+  const line = `export const rotatorTypes = [${names.join(", ")}] as const;`;
+  // As the formatter would have it, so that a generated file needs no second hand.
+  const list =
+    line.length <= 110 ? line : line.replace(/\[.*\]/, `[\n${names.map((name) => `  ${name},\n`).join("")}]`);
+  const key = (type: string) => (/^[a-z0-9]+$/.test(type) ? type : JSON.stringify(type));
   return `// Written by \`npm run gen\` from the files of this folder. Do not edit.
 import { KeyturnError } from "../core/errors.ts";
 import type { Rotator } from "../core/rotator.ts";
 
 /** Every type that there is. */
-export const rotatorTypes = [${types.map((type) => JSON.stringify(type)).join(", ")}] as const;
+${list}
 
 type RotatorType = (typeof rotatorTypes)[number];
 
 /** A type's driver is loaded with it, and only then. */
 const loaders: Readonly<Record<RotatorType, () => Promise<{ readonly rotator: Rotator }>>> = {
-${types.map((type) => `  ${JSON.stringify(type)}: () => import("./${type}.ts"),`).join("\n")}
+${types.map((type) => `  ${key(type)}: () => import("./${type}.ts"),`).join("\n")}
 };
 
 /** Throws \`config-invalid\` for a type that does not exist, and names the one that was probably meant. */

@@ -294,8 +294,6 @@ test("the dry run says what is missing, and changes nothing", async () => {
 
 test("nothing of ours stays open", async () => {
   const [{ superuser }] = await arrange();
-  const { rows } = await superuser.query(
-    "SELECT pid FROM pg_stat_activity WHERE application_name = 'keyturn'",
-  );
-  expect(rows).toEqual([]);
+  const ours = "SELECT pid FROM pg_stat_activity WHERE application_name = 'keyturn'";
+  expect((await superuser.query(ours)).rows).toEqual([]);
 });

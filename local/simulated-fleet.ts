@@ -1,0 +1,49 @@
+import { acceptReports } from "../core/accept-reports.ts";
+import type { Ports } from "../core/ports.ts";
+import type { Chance } from "./chance.ts";
+
+const ref = "app/db";
+
+interface Agent {
+  readonly name: string;
+  readonly uses: Set<string>;
+  sequence: number;
+  vanished: boolean;
+}
+
+/** Agents that read by the readers' rule, say what they use, are slow to change over, and sometimes vanish and come back. */
+export class SimulatedFleet {
+  readonly #ports: Ports;
+  readonly #chance: Chance;
+  readonly #tell: (line: string) => void;
+  readonly #agents: readonly Agent[] = ["a", "b"].map((name) => ({
+    name,
+    uses: new Set(),
+    sequence: 0,
+    vanished: false,
+  }));
+
+  constructor(ports: Ports, chance: Chance, tell: (line: string) => void) {
+    this.#ports = ports;
+    this.#chance = chance;
+    this.#tell = tell;
+  }
+
+  async act(accepts: (value: string) => boolean): Promise<void> {
+    const agent = this.#chance.pick(this.#agents);
+    const current = await this.#ports.store.read(ref, "current");
+    if (current === undefined) return;
+    if (this.#chance.next() < 0.05) agent.vanished = !agent.vanished;
+    if (agent.vanished) return;
+    const adopts = this.#chance.next() < 0.6;
+    if (adopts && accepts(current.value.reveal())) {
+      agent.uses.clear();
+      agent.uses.add(current.version);
+    }
+    agent.sequence += 1;
+    const inUse = [...agent.uses];
+    const report = { ref, agent: agent.name, fleet: "agents", sequence: agent.sequence, inUse, holds: [] };
+    await acceptReports(this.#ports, [{ ...report, adopted: inUse.at(-1) }]);
+    this.#tell(`agent ${agent.name} uses ${inUse.map((version) => version.slice(0, 8)).join(" ")}`);
+  }
+}
