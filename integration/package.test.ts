@@ -50,7 +50,9 @@ describe("the package", () => {
         ),
     );
     expect(foreign).toEqual([]);
-    expect(packed.filter((path) => /\.(test|contract)\.|generate|memory|model/.test(path))).toEqual([]);
+    expect(
+      packed.filter((path) => /\.(test|contract)\.|generate|memory|model|simulat|gate|chance/.test(path)),
+    ).toEqual([]);
   });
 
   it("is an agent's client without any driver", () => {
