@@ -1,9 +1,12 @@
 import { Command, CommanderError } from "commander";
 import { auditCommand } from "./audit.ts";
+import { cancelCommand } from "./cancel.ts";
 import { enrolCommand } from "./enrol.ts";
 import { exitCodes } from "./exit.ts";
 import { initCommand } from "./init.ts";
+import { resumeCommand } from "./resume.ts";
 import { revokeCommand } from "./revoke.ts";
+import { rollbackCommand } from "./rollback.ts";
 import { rotateCommand } from "./rotate.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
@@ -29,6 +32,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     initCommand(),
     rotateCommand(),
     statusCommand(),
+    cancelCommand(),
+    rollbackCommand(),
+    resumeCommand(),
     revokeCommand(),
     auditCommand(),
     enrolCommand(),

@@ -3,6 +3,7 @@ import { KeyturnError } from "../core/errors.ts";
 import { identify, request, versionMark } from "../core/operate.ts";
 import type { FingerprintMatch } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { seconds } from "./ask.ts";
 import { action, type CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
 import { exitCodes } from "./exit.ts";
@@ -16,7 +17,7 @@ interface RevokeOptions {
   readonly leaked?: boolean;
   readonly cutFirst?: boolean;
   readonly yes?: boolean;
-  readonly timeout: string;
+  readonly timeout: number;
 }
 
 export function revokeCommand(): Command {
@@ -27,7 +28,7 @@ export function revokeCommand(): Command {
     .option("--leaked", "find the secret by the leaked value, which is read from standard input")
     .option("--cut-first", "refuse the leaked one before its successor exists: agents fail until it does")
     .option("--yes", "go on though the value belongs to several secrets")
-    .option("--timeout <seconds>", "give up waiting after this long; it goes on by itself", "60")
+    .option("--timeout <seconds>", "give up waiting after this long; it goes on by itself", seconds, 60)
     .addHelpText("after", "\nExample:\n  $ pbpaste | keyturn revoke --leaked\n  $ keyturn revoke billing/db");
   return command.action(action(command, revoke));
 }
@@ -132,7 +133,7 @@ async function cut(
     worker: workerName("cli"),
     terminal,
     signal,
-    timeoutMs: Number(options.timeout) * 1_000,
+    timeoutMs: options.timeout * 1_000,
     reached: (now) => isRefused(now, version),
   });
   await local.bus.wake();

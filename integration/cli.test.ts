@@ -176,6 +176,27 @@ describe("the way of a newcomer", () => {
     expect(code).toBe(0);
   });
 
+  test("rollback in grace, and cancel and resume where there is nothing to do", async () => {
+    await init();
+    await json(["rotate", ref]);
+    const old = await current();
+    quicken(join(directory, "keyturn.yaml"), ref, { cacheTtl: "100ms", atLeast: "5s", atMost: "5s" });
+    await json(["rotate", ref]);
+    const bad = await current();
+    expect(await json(["cancel", ref], { code: 3 })).toMatchObject({ answer: "refused" });
+    expect(await json(["rotate", ref])).toMatchObject({ answer: "waiting", rotated: false });
+    quicken(join(directory, "keyturn.yaml"), ref, { cacheTtl: "100ms", atLeast: "100ms", atMost: "300ms" });
+    expect(await json(["rollback", ref])).toMatchObject({ answer: "began", rotated: true });
+    expect(await current()).toEqual(old);
+    expect(await json(["resume", ref])).toMatchObject({ answer: "nothing" });
+    await json(["rotate", ref, "--wait"]);
+    expect([await logsIn(bad), await logsIn(old), await logsIn(await current())]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+  });
+
   test("Ctrl-C leaves nothing half-done: the next command goes on", async () => {
     await init();
     quicken(join(directory, "keyturn.yaml"), ref, { cacheTtl: "100ms", atLeast: "2s", atMost: "2s" });
