@@ -66,11 +66,11 @@ export async function ask(
     return exitCodes.halted;
   }
   if (published) {
-    terminal.show(`${ref} is at version ${short(version)} after ${duration(ms)}${rest(phase)}`);
+    terminal.show(`${ref} is at version ${short(version)} after ${duration(ms)}${rest(record)}`);
     return exitCodes.done;
   }
-  if (wanted.kind === "cancel" || wanted.kind === "rollback") {
-    terminal.show(`${ref} is back at version ${short(version)}; the candidate is proven refused`);
+  if (answered.record.state.phase === "undo" && debts === 0) {
+    terminal.show(`${ref} is at version ${short(version)}; the candidate is taken back`);
     return exitCodes.done;
   }
   return undone(record, ports, rotationId, terminal);
@@ -126,8 +126,10 @@ async function undone(
   return code === undefined ? exitCodes.refused : exitCodeOf(code);
 }
 
-function rest(phase: string): string {
-  return phase === "idle"
+function rest({ state, debts }: RotationRecord): string {
+  if (debts.length > 0)
+    return `; not yet proven refused: ${debts.map((debt) => short(debt.version)).join(", ")}`;
+  return state.phase === "idle"
     ? "; nothing else of it is accepted any more"
     : "; the old one lives until the fleet has released it, while `keyturn serve` runs";
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { KeyturnError } from "../core/errors.ts";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
@@ -28,7 +28,11 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
   for (;;) {
     signal.throwIfAborted();
     const { until, record, result } = await reconcile(ref, ports, { worker: options.worker, isGone });
-    shown = await showAudit(record, ports, shown, started, terminal);
+    shown = await showAudit(record, ports, shown, started, terminal).catch((thrown: unknown) => {
+      // What cannot be shown must not stop what is done.
+      terminal.warn(`the audit cannot be read: ${asKeyturnError(thrown).message}`);
+      return record.audit.sequence;
+    });
     if (result === "busy" && !told) terminal.say(`another worker has it in hand: ${record.lease?.holder}`);
     told ||= result === "busy";
     if (options.reached(record)) return record;

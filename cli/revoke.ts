@@ -1,13 +1,14 @@
 import { Command } from "commander";
-import { KeyturnError } from "../core/errors.ts";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { identify, request, versionMark } from "../core/operate.ts";
 import type { FingerprintMatch } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { isCompromised } from "../core/transition.ts";
 import { seconds } from "./ask.ts";
 import { action, type CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
-import { exitCodes } from "./exit.ts";
-import { type OpenManifest, openManifest } from "./open.ts";
+import { exitCodeOf, exitCodes } from "./exit.ts";
+import { type OpenManifest, type OpenSecret, openManifest } from "./open.ts";
 import { readSecret } from "./standard-input.ts";
 import { duration, short } from "./terminal.ts";
 import { person, workerName } from "./who.ts";
@@ -75,11 +76,26 @@ async function revoke(
       `the value belongs to ${list}; say --yes to cut all of them off`,
     );
   }
-  const revoked: Revoked[] = [];
-  for (const match of found) revoked.push(await cut(context, opened, match, options, started, identifiedMs));
+  // Every one is reported before the first is waited for: a target that is down must not keep the others alive.
+  const struck = await Promise.allSettled(found.map((match) => strike(opened, match, options)));
+  const cuts = await Promise.allSettled(
+    struck.map((settled, index) => follow(context, settled, found[index], options, started, identifiedMs)),
+  );
+  const revoked = cuts.flatMap((settled) => (settled.status === "fulfilled" ? [settled.value] : []));
   for (const one of revoked) terminal.show(report(one));
-  terminal.result({ found: found.length, revoked });
-  return revoked.every(({ refused }) => refused) ? exitCodes.done : exitCodes.unavailable;
+  const failures = cuts.flatMap((settled) =>
+    settled.status === "rejected" ? [asKeyturnError(settled.reason)] : [],
+  );
+  for (const failure of failures) {
+    terminal.warn(`${failure.code}: ${failure.message}`);
+    terminal.warn(`  ${failure.remedy}`);
+  }
+  const errors = failures.map(({ code, message, remedy }) => ({ code, message, remedy }));
+  terminal.result({ found: found.length, revoked, ...(errors.length > 0 ? { errors } : {}) });
+  const codes = failures.map(({ code }) => exitCodeOf(code));
+  if (revoked.some(({ refused, successor }) => !refused || successor === undefined))
+    codes.push(exitCodes.unavailable);
+  return Math.max(exitCodes.done, ...codes);
 }
 
 async function named(opened: OpenManifest, ref: string, version: string): Promise<FingerprintMatch> {
@@ -98,23 +114,52 @@ async function search(
   return [...new Map(matches.map((match) => [`${match.ref} ${match.version}`, match])).values()];
 }
 
-async function cut(
-  { terminal, signal }: CommandContext,
+interface Struck {
+  readonly secret: OpenSecret;
+  readonly match: FingerprintMatch;
+  /** It was retired before, and is proven refused. */
+  readonly gone: boolean;
+}
+
+/** Marks the version as compromised: from here on the service, or whoever comes next, cuts it off. */
+async function strike(
   opened: OpenManifest,
-  { ref, version }: FingerprintMatch,
+  match: FingerprintMatch,
+  options: RevokeOptions,
+): Promise<Struck> {
+  const secret = await opened.secret(match.ref);
+  const { ports } = secret;
+  const stored = await ports.store.read(match.ref, { version: match.version });
+  if (stored === undefined) return { secret, match, gone: true };
+  const fingerprint = ports.fingerprinter.fingerprint(stored.value.reveal());
+  const version = { version: match.version, fingerprint };
+  const cutFirst = options.cutFirst === true;
+  await request(match.ref, ports, { kind: "emergency", by: person(), version, cutFirst });
+  return { secret, match, gone: false };
+}
+
+async function follow(
+  { terminal, signal }: CommandContext,
+  settled: PromiseSettledResult<Struck>,
+  match: FingerprintMatch | undefined,
   options: RevokeOptions,
   started: number,
   identifiedMs: number,
 ): Promise<Revoked> {
-  const { ports, local, place } = await opened.secret(ref);
+  if (settled.status === "rejected") {
+    const error = asKeyturnError(settled.reason);
+    throw new KeyturnError(error.code, `${match?.ref}: ${error.message}`, { cause: error });
+  }
+  const { secret, gone } = settled.value;
+  const { ref, version } = settled.value.match;
+  const { ports, local, place } = secret;
   terminal.say(`${ref} version ${short(version)} in ${place}, found after ${duration(identifiedMs)}`);
-  const before = (await ports.journal.load(ref))?.record;
-  const stored = await ports.store.read(ref, { version });
-  const fingerprint = stored && ports.fingerprinter.fingerprint(stored.value.reveal());
-  if (stored === undefined || fingerprint === undefined) {
+  if (gone) {
+    const record = (await ports.journal.load(ref))?.record;
     terminal.say(
-      "it was retired before: the store has disabled it, which it does once the target is proven to refuse it",
+      "it was retired before: the store has disabled it, as it does once the target is proven to refuse it",
     );
+    const successor = record?.current?.version;
     return {
       ref,
       version,
@@ -123,18 +168,15 @@ async function cut(
       refusedMs: 0,
       sessionsEnded: 0,
       survives: [],
-      successor: before?.current?.version,
+      successor,
     };
   }
-  const emergency = { kind: "emergency", by: person(), version: { version, fingerprint } } as const;
-  const answered = await request(ref, ports, { ...emergency, cutFirst: options.cutFirst === true });
-  terminal.say(`${answered.answer}: ${answered.why}`);
   const record = await drive(ref, ports, {
     worker: workerName("cli"),
     terminal,
     signal,
     timeoutMs: options.timeout * 1_000,
-    reached: (now) => isRefused(now, version),
+    reached: (now) => isRefused(now, version) && !isCompromised(now, now.current),
   });
   await local.bus.wake();
   const entry = record.compromised.find((one) => one.version === version);
@@ -146,7 +188,7 @@ async function cut(
     refusedMs: entry?.refusedAt === undefined ? undefined : Math.max(0, entry.refusedAt - started),
     sessionsEnded: entry?.sessionsEnded ?? 0,
     survives: entry?.survives ?? [],
-    successor: record.current?.version === version ? undefined : record.current?.version,
+    successor: isCompromised(record, record.current) ? undefined : record.current?.version,
   };
 }
 

@@ -1,4 +1,5 @@
-import type { Journal } from "../core/ports.ts";
+import { asKeyturnError } from "../core/errors.ts";
+import type { Journal, Log } from "../core/ports.ts";
 
 interface Workshop {
   has(ref: string): boolean;
@@ -16,6 +17,7 @@ export class Scheduler {
   readonly #journal: Pick<Journal, "due" | "nextDueAt">;
   readonly #workshop: Workshop;
   readonly #now: () => number;
+  readonly #log: Log;
   /** Secrets in another worker's hands, and until when. */
   readonly #busy = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -23,10 +25,11 @@ export class Scheduler {
   #again = false;
   #stopped = false;
 
-  constructor(journal: Pick<Journal, "due" | "nextDueAt">, workshop: Workshop, now: () => number) {
+  constructor(journal: Pick<Journal, "due" | "nextDueAt">, workshop: Workshop, now: () => number, log: Log) {
     this.#journal = journal;
     this.#workshop = workshop;
     this.#now = now;
+    this.#log = log;
   }
 
   /** Somebody says that there is work: also on what another worker had in hand. */
@@ -49,9 +52,18 @@ export class Scheduler {
   /** Asked while it looks, it looks once more. */
   #lookSoon(): void {
     this.#again = true;
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined;
-    });
+    this.#looking ??= this.#look()
+      .catch((thrown: unknown) => this.#missed(thrown))
+      .finally(() => {
+        this.#looking = undefined;
+      });
+  }
+
+  /** A journal that cannot be read now is looked at again soon; nothing else would wake this. */
+  #missed(thrown: unknown): void {
+    const { code, message } = asKeyturnError(thrown);
+    this.#log("warn", "due work cannot be looked for", { code, message });
+    if (!this.#stopped) this.#timer = setTimeout(() => this.#lookSoon(), lookMs);
   }
 
   async #look(): Promise<void> {
@@ -60,7 +72,9 @@ export class Scheduler {
       clearTimeout(this.#timer);
       const now = this.#now();
       const room = loadMax - this.#workshop.load;
-      const due = await this.#journal.due(now, loadMax * 4);
+      for (const [ref, until] of this.#busy) if (until <= now) this.#busy.delete(ref);
+      // Those in other hands stay due and come first: they must not hide the others.
+      const due = await this.#journal.due(now, loadMax * 4 + this.#busy.size);
       const free = due.filter((ref) => !this.#workshop.has(ref) && (this.#busy.get(ref) ?? 0) <= now);
       for (const ref of free.slice(0, Math.max(0, room))) this.#workshop.reconcile(ref);
       const next = await this.#journal.nextDueAt();

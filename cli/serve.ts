@@ -42,7 +42,7 @@ async function serve(
   const worker = new WorkerProcess(context.manifestPath, log, (ref, busyUntil) =>
     scheduler.done(ref, busyUntil),
   );
-  const scheduler = new Scheduler(store.ports.journal, worker, () => store.ports.clock.now());
+  const scheduler = new Scheduler(store.ports.journal, worker, () => store.ports.clock.now(), log);
   wake = () => scheduler.wake();
   try {
     scheduler.wake();

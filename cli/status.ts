@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { type AgentState, viewFleet } from "../core/fleet.ts";
 import type { ManagedSecret, Ports } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
-import { rotationOf } from "../core/transition.ts";
+import { isCompromised, rotationOf } from "../core/transition.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
 import { openManifest } from "./open.ts";
@@ -43,6 +43,8 @@ interface SecretStatus {
     | { readonly version: string; readonly kind: string; readonly requestedBy: string }
     | undefined;
   readonly reason: string | undefined;
+  /** Current has leaked, and its successor is not out yet. */
+  readonly compromised: boolean;
   readonly agents: { readonly live: number; readonly adopted: number };
   readonly laggards: readonly string[];
   readonly holders: readonly string[];
@@ -72,6 +74,7 @@ async function describe(ports: Ports, managed: ManagedSecret): Promise<SecretSta
     current: record?.current && { version: record.current.version, ageMs: now - record.current.since },
     rotation: rotation && { version: rotation.id, kind: rotation.kind, requestedBy: rotation.requestedBy },
     reason: reasonOf(record),
+    compromised: record !== undefined && isCompromised(record, record.current),
     agents: { live: view.live, adopted: view.adopted },
     laggards: view.laggards,
     holders: view.holders,
@@ -111,6 +114,7 @@ function page(secret: SecretStatus): string {
     `  type      ${secret.type}`,
     `  current   ${current === undefined ? "none yet: keyturn rotate makes the first" : `${short(current.version)}, ${duration(current.ageMs)} old`}`,
   ];
+  if (secret.compromised) lines.push("            COMPROMISED: its successor is not out yet");
   if (rotation !== undefined) {
     lines.push(
       `  rotation  ${rotation.kind} to ${short(rotation.version)}, requested by ${rotation.requestedBy}`,

@@ -51,7 +51,7 @@ export class WorkerProcess {
     this.#stopping = true;
     clearInterval(this.#watchdog);
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     this.#order({ do: "stop" });
     await Promise.race([gone, sleep(graceMs, undefined, { ref: false })]);

@@ -6,6 +6,7 @@ import {
   enterIdle,
   failed,
   failureNote,
+  isAlarm,
   type Surroundings,
   stay,
   type Transition,
@@ -87,15 +88,14 @@ function settleFailed(
   return {
     record: postponed(record, debt, attempts, notBefore),
     notes: attempts > policy.attemptsMax ? [] : [failureNote("retire", attempts, failure, version)],
-    events:
-      attempts === policy.attemptsMax
-        ? [
-            failed(record.epoch, "delayed", version, {
-              code: failure.code,
-              message: `${version} is not proven refused: ${failure.message}`,
-            }),
-          ]
-        : [],
+    events: isAlarm(attempts, policy)
+      ? [
+          failed(record.epoch, "delayed", `${version}/${attempts}`, {
+            code: failure.code,
+            message: `${version} is not proven refused: ${failure.message}`,
+          }),
+        ]
+      : [],
   };
 }
 
@@ -111,10 +111,14 @@ function stillInUse(
   return {
     record: postponed(record, debt, attempts, now + pollMs(policy)),
     notes: attempts === 1 ? [{ action: "retire.waits", detail: reason, version: debt.version }] : [],
-    events:
-      attempts === policy.attemptsMax
-        ? [failed(record.epoch, "laggards", debt.version, { code: "request-refused", message: reason })]
-        : [],
+    events: isAlarm(attempts, policy)
+      ? [
+          failed(record.epoch, "laggards", `${debt.version}/${attempts}`, {
+            code: "request-refused",
+            message: reason,
+          }),
+        ]
+      : [],
   };
 }
 

@@ -133,7 +133,7 @@ describeCases("idle", {
   },
   "a wish to roll back is dropped where grace is over": {
     record: record({ wish: { ...wish, kind: "rollback" } }),
-    expected: "to idle",
+    expected: "to idle, rollback.dropped",
   },
   "a compromised current is replaced at once": {
     record: record({ compromised: [leaked] }),
@@ -226,12 +226,12 @@ describe.each(["create", "set", "test", "finish", "announce"] as const)("%s", (p
       record: record({ state: step(phase, { rotation: urgent }), debts: [debt("v0")] }),
       expected: `step ${phase}`,
     },
-    "of an urgent rotation does not wake for debts": {
+    "of an urgent rotation that has to wait leaves time for what has leaked, and for nothing else": {
       record: record({
         state: step(phase, { rotation: urgent, notBefore: now + 250 }),
-        debts: [debt("v0", { notBefore: now + 100 })],
+        debts: [debt("v0", { reason: "superseded" }), debt("v00", { notBefore: now + 100 })],
       }),
-      expected: "wait 250",
+      expected: "wait 100",
     },
     "of an urgent rotation comes after a debt that is cut first": {
       record: record({
@@ -404,10 +404,10 @@ describeCases("retire", {
     policy: { onLaggards: "retire" },
     expected: `wait ${pollMs}`,
   },
-  "holds for good, if the policy is to hold": {
+  "names who came back to it, once, and holds for good if the policy is to hold": {
     record: inRetire({ since: 0 }),
     fleet: lagging,
-    expected: `wait ${pollMs}`,
+    expected: "to retire, grace.laggards",
   },
   "ends when nothing is owed on its slot": {
     record: inRetire({}, []),

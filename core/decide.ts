@@ -1,6 +1,6 @@
 import { pollMs } from "./debt.ts";
 import { type FleetView, isReleased } from "./fleet.ts";
-import type { Debt, RotationRecord, State } from "./record.ts";
+import type { Debt, Rotation, RotationRecord, State } from "./record.ts";
 import { rollForward } from "./request.ts";
 import {
   begin,
@@ -34,7 +34,7 @@ export function needsFleet(state: State): boolean {
 /** Reads the record and says what comes next. Pure; the fleet is only looked at where `needsFleet`. */
 export function decide(record: RotationRecord, fleet: FleetView, around: Surroundings): Action {
   const { now } = around;
-  const payable = record.debts.filter((debt) => mayPay(record, debt));
+  const payable = record.debts.filter((debt) => mayPay(record, debt, now));
   const due = payable.find((debt) => debt.notBefore <= now);
   if (due !== undefined) return { do: "settle", debt: due, asks: false };
   const action = decideState(record, fleet, around);
@@ -43,10 +43,13 @@ export function decide(record: RotationRecord, fleet: FleetView, around: Surroun
 }
 
 /**
- * Debts are paid before other work, with two exceptions: an urgent rotation publishes the successor first (its set makes what is
- * owed on its slot refused), and what a retire is for is paid by retire's own rules.
+ * Debts are paid before other work, with three exceptions: an urgent rotation publishes the successor first (its set makes what is
+ * owed on its slot refused), unless it has to wait itself; a candidate that is being published is not cut; and what a retire
+ * is for is paid by retire's own rules.
  */
-function mayPay({ state }: RotationRecord, debt: Debt): boolean {
+function mayPay({ state }: RotationRecord, debt: Debt, now: number): boolean {
+  const publishing = state.phase === "finish" || state.phase === "announce";
+  if (publishing && debt.version === state.rotation.id) return false;
   if (debt.cutFirst) return true;
   switch (state.phase) {
     case "create":
@@ -54,7 +57,7 @@ function mayPay({ state }: RotationRecord, debt: Debt): boolean {
     case "test":
     case "finish":
     case "announce":
-      return !state.rotation.urgent;
+      return !state.rotation.urgent || (debt.reason === "leaked" && state.notBefore > now);
     case "retire":
       return debt.fingerprint !== state.rotation.previous?.fingerprint;
     case "idle":
@@ -99,11 +102,14 @@ function decideIdle(record: RotationRecord, around: Surroundings): Action {
   if (record.debts.length > 0) return { do: "wait", until: undefined };
   if (record.wish !== undefined) {
     const { requestedBy } = record.wish;
-    if (record.wish.kind === "rollback") return change(stay({ ...record, wish: undefined }));
+    if (record.wish.kind === "rollback") {
+      const late = { action: "rollback.dropped", detail: "the old credential is retired: rotate instead" };
+      return change(stay({ ...record, wish: undefined }, late));
+    }
     return change(begin(record, { kind: "rotate", urgent: false, requestedBy }, around));
   }
   if (policy.everyMs === undefined || record.current === undefined) return { do: "wait", until: undefined };
-  const scheduled = record.current.since + policy.everyMs;
+  const scheduled = Math.max(record.current.since + policy.everyMs, record.scheduleNotBefore);
   return now < scheduled
     ? { do: "wait", until: scheduled }
     : change(begin(record, { kind: "rotate", urgent: false, requestedBy: "schedule" }, around));
@@ -138,7 +144,9 @@ function decideGrace(
   if (now >= latestEnd && policy.onLaggards === "retire") {
     return retire(true, `the longest grace is over; cut off: ${fleet.laggards.join(", ")}`);
   }
-  if (now >= latestEnd && !state.laggardsNamed) return change(laggardsNamed(record, state, fleet));
+  if (now >= latestEnd && !state.laggardsNamed) {
+    return change(laggardsNamed({ ...record, state: { ...state, laggardsNamed: true } }, rotation, fleet));
+  }
   if (now >= state.confirmAt) return { do: "step", step: "confirm" };
   const nextLook = now < earliestEnd ? earliestEnd : now + pollMs(policy);
   return {
@@ -169,18 +177,12 @@ function adopted(
   };
 }
 
-function laggardsNamed(
-  record: RotationRecord,
-  state: Extract<State, { phase: "grace" }>,
-  fleet: FleetView,
-): Transition {
+function laggardsNamed(record: RotationRecord, rotation: Rotation, fleet: FleetView): Transition {
   const reason = `still on the old version at the end of the grace window: ${fleet.laggards.join(", ")}`;
   return {
-    record: { ...record, state: { ...state, laggardsNamed: true } },
-    notes: [{ action: "grace.laggards", detail: reason, version: state.rotation.id }],
-    events: [
-      failed(record.epoch, "laggards", state.rotation.id, { code: "request-refused", message: reason }),
-    ],
+    record,
+    notes: [{ action: "grace.laggards", detail: reason, version: rotation.id }],
+    events: [failed(record.epoch, "laggards", rotation.id, { code: "request-refused", message: reason })],
   };
 }
 
@@ -195,7 +197,12 @@ function decideRetire(
   if (now < debt.notBefore) return { do: "wait", until: debt.notBefore };
   const cuts = state.forced || (policy.onLaggards === "retire" && now >= state.since + policy.graceAtMostMs);
   // A hold may have slipped in just before retire began.
-  if (!cuts && fleet.laggards.length > 0) return { do: "wait", until: now + pollMs(policy) };
+  if (!cuts && fleet.laggards.length > 0) {
+    const late = now >= state.since + policy.graceAtMostMs && state.attempts === 0;
+    if (late)
+      return change(laggardsNamed({ ...record, state: { ...state, attempts: 1 } }, state.rotation, fleet));
+    return { do: "wait", until: now + pollMs(policy) };
+  }
   return { do: "settle", debt, asks: !cuts };
 }
 

@@ -3,7 +3,6 @@ import {
   andThen,
   enterRetire,
   enterUndo,
-  isCompromised,
   owe,
   rotationOf,
   type Surroundings,
@@ -61,7 +60,9 @@ function strike(record: RotationRecord, mark: VersionMark, around: Surroundings)
   const { state } = record;
   if (stage === "other") return cutNow(record, mark, around);
   // Which version is current is just being decided: the row is looked up again after announce.
-  if (state.phase === "finish" || state.phase === "announce") return stay(record);
+  if (state.phase === "finish" || state.phase === "announce") {
+    return stay({ ...record, state: { ...state, attempts: 0, notBefore: around.now } });
+  }
   switch (stage) {
     case "current":
       return urgently(record, around);
@@ -74,11 +75,14 @@ function strike(record: RotationRecord, mark: VersionMark, around: Surroundings)
   }
 }
 
+/** By version or by value: a rollback gives an old value a new version, and a leak names whichever was found. */
 function stageOf(record: RotationRecord, mark: VersionMark): "current" | "pending" | "previous" | "other" {
   const rotation = rotationOf(record.state);
-  if (mark.version === record.current?.version) return "current";
-  if (mark.version === rotation?.id) return "pending";
-  return mark.version === rotation?.previous?.version ? "previous" : "other";
+  const is = (other: VersionMark | undefined) =>
+    other?.version === mark.version || other?.fingerprint === mark.fingerprint;
+  if (is(record.current)) return "current";
+  if (mark.version === rotation?.id || is(rotation?.pending) || is(rotation?.restores)) return "pending";
+  return is(rotation?.previous) ? "previous" : "other";
 }
 
 function takeBackPending(record: RotationRecord, around: Surroundings): Transition {
@@ -94,12 +98,11 @@ function takeBackPending(record: RotationRecord, around: Surroundings): Transiti
 
 /**
  * The quickest way to a successor that leaves no reader without a credential. A candidate that is on its way already is that successor:
- * it goes on under the new epoch, without a grace. For cutover types that is so in undo as well: the target may accept the
- * candidate only, and must never get the compromised one back.
+ * it goes on under the new epoch, without a grace.
  */
 function urgently(record: RotationRecord, around: Surroundings): Transition {
   const { state } = record;
-  const { now, overlap } = around;
+  const { now } = around;
   const rotation = rotationOf(state);
   const again = { attempts: 0, notBefore: now };
   switch (state.phase) {
@@ -111,16 +114,7 @@ function urgently(record: RotationRecord, around: Surroundings): Transition {
         state: { ...state, ...again, rotation: { ...state.rotation, urgent: true } },
       });
     case "undo":
-      if (
-        overlap === "cutover" &&
-        rotation?.pending !== undefined &&
-        !isCompromised(record, rotation.pending)
-      ) {
-        return stay({
-          ...record,
-          state: { phase: "set", rotation: { ...rotation, urgent: true }, ...again },
-        });
-      }
+      // Its id is never used again: a worker of the undo may still be about to put the candidate aside.
       return supersede(record, rotation?.pending ?? rotation?.restores, around);
     case "grace":
     case "retire":

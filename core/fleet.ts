@@ -62,7 +62,8 @@ export function viewFleet(
   const isLive = (agent: AgentState) =>
     agent.leaving !== true && now - agent.seenAt < liveForTtls * policy.cacheTtlMs;
   const live = agents.filter(isLive);
-  const usesOld = (agent: AgentState) => agent.inUse.some((version) => version === versions.old);
+  const usesOld = (agent: AgentState) =>
+    [...agent.inUse, ...agent.holds.map((hold) => hold.version)].some((version) => version === versions.old);
   const lateHold = (agent: AgentState) => {
     const holds = agent.holds.filter((hold) => hold.version === versions.old);
     const expired = (id: string) => now - (agent.holdSeenAt[id] ?? now) >= policy.graceAtMostMs;

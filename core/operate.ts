@@ -20,7 +20,8 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
   if (what.kind === "rotate" || what.kind === "rollback") await assertReady(managed, ports);
   for (;;) {
     const loaded = await ports.journal.load(ref);
-    const record = loaded?.record ?? (await firstRecord(ref, ports));
+    const known = loaded?.record ?? (await firstRecord(ref, ports));
+    const record = what.kind === "emergency" ? await withCurrentOf(known, ports) : known;
     const around: Surroundings = {
       policy: managed.policy,
       overlap,
@@ -62,6 +63,15 @@ async function firstRecord(ref: string, ports: Ports): Promise<RotationRecord> {
   return { ...record, current: { version: current.version, fingerprint, since: current.createdAt } };
 }
 
+/** At rest the store has the say on what is current: somebody may have changed it there, and an emergency must strike what is. */
+async function withCurrentOf(record: RotationRecord, ports: Ports): Promise<RotationRecord> {
+  if (record.state.phase !== "idle" && record.state.phase !== "halted") return record;
+  const stored = await ports.store.read(record.ref, "current");
+  if (stored === undefined || stored.version === record.current?.version) return record;
+  const fingerprint = ports.fingerprinter.fingerprint(stored.value.reveal());
+  return { ...record, current: { version: stored.version, fingerprint, since: stored.createdAt } };
+}
+
 /** An emergency for a version by its id; for "current", "pending" or "previous", what holds that stage now. */
 export async function versionMark(ref: string, ports: Ports, which: string): Promise<VersionMark> {
   const staged = which === "current" || which === "pending" || which === "previous";
@@ -100,7 +110,10 @@ export async function enrolSchedules(ports: Ports): Promise<void> {
     const dueAt = loaded.record.current.since + every;
     const { record } = loaded;
     if (record.state.phase !== "idle" || (record.dueAt !== null && record.dueAt <= dueAt)) continue;
-    await commit(ports, loaded.revision, stay({ ...record, dueAt }), "keyturn");
+    await commit(ports, loaded.revision, stay({ ...record, dueAt }), "keyturn").catch((thrown: unknown) => {
+      // Somebody works on it at this moment, and sees to its time.
+      if (asKeyturnError(thrown).code !== "conflict") throw thrown;
+    });
   }
 }
 

@@ -119,6 +119,9 @@ export const RotationRecord = z.object({
   /** No urgent rotation begins before this time: an emergency that keeps failing must not spin. */
   urgentNotBefore: z.number(),
   urgentAttempts: z.number(),
+  /** No scheduled rotation begins before this time, after so many that were undone in a row: what is rejected once is mostly rejected again. */
+  scheduleNotBefore: z.number(),
+  scheduleFailures: z.number(),
   /** Who works on it, and until when others keep away. Only politeness: safety rests on the compare-and-set and the fences. */
   lease: z.optional(z.object({ holder: z.string(), until: z.number() })),
   /** The end of the audit chain, entries in the outbox included. */
@@ -156,6 +159,8 @@ export function newRecord(ref: string): RotationRecord {
     compromised: [],
     urgentNotBefore: 0,
     urgentAttempts: 0,
+    scheduleNotBefore: 0,
+    scheduleFailures: 0,
     audit: { sequence: 0, hash: "" },
     outbox: { entries: [], events: [], attempts: 0 },
     dueAt: null,

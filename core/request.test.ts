@@ -9,6 +9,7 @@ import {
   type VersionMark,
 } from "./record.ts";
 import { answer, type Request } from "./request.ts";
+import { owe } from "./transition.ts";
 
 const now = 1_000_000;
 const around = { policy: defaultTestPolicy, overlap: "both-live" as const, now, newId: "new" };
@@ -285,12 +286,12 @@ describe("the successor of a compromised current", () => {
     },
   );
 
-  test("is, for a cutover type, the candidate in undo: the target may accept nothing else", () => {
+  test("is a new one where an undo is under way: a worker of the undo may still put the candidate aside", () => {
     const after = answer(recordIn("undo"), leak, { ...around, overlap: "cutover" }).record;
     expect(after).toMatchObject({
-      epoch: 8,
-      debts: [],
-      state: { phase: "set", rotation: { id: "v2", urgent: true } },
+      epoch: 9,
+      debts: [{ version: "v2", reason: "superseded" }],
+      state: { phase: "create", rotation: { id: "new", urgent: true } },
     });
   });
 
@@ -309,4 +310,70 @@ describe("the successor of a compromised current", () => {
     const cutover = { ...around, overlap: "cutover" } as const;
     expect(answer(recordIn("idle"), { ...leak, cutFirst: true }, cutover).record.debts).toEqual([]);
   });
+});
+
+describe("an emergency goes by the value as well as by the version", () => {
+  const again = { version: "v9", fingerprint: "print of v1" };
+  const leak: Request = { kind: "emergency", by: "ann", version: again, cutFirst: false };
+
+  test("another version of current's value is current", () => {
+    expect(answer(recordIn("idle"), leak, around).record.state).toMatchObject({
+      phase: "create",
+      rotation: { urgent: true },
+    });
+  });
+
+  test("another version of previous's value is previous", () => {
+    expect(answer(recordIn("grace"), leak, around).record.state).toMatchObject({
+      phase: "retire",
+      forced: true,
+    });
+  });
+
+  test("the value that a rollback brings back is never made current again", () => {
+    const rollback: Rotation = {
+      ...rotation,
+      id: "v3",
+      kind: "rollback",
+      restores: mark("v1"),
+      pending: undefined,
+      previous: mark("v2"),
+    };
+    const record = {
+      ...recordIn("create"),
+      current: { ...mark("v2"), since: 0 },
+      state: { ...states.create, rotation: rollback },
+    };
+    const leaked: Request = { ...leak, version: mark("v1") };
+    const after = answer(record, leaked, around).record;
+    expect(after).toMatchObject({ state: { phase: "undo" }, wish: { kind: "rotate" } });
+  });
+});
+
+test("a leak that is reported again sets a halted rotation going", () => {
+  const compromised = [{ ...mark("v1"), reportedBy: "ann", at: 0 }];
+  const leak: Request = { kind: "emergency", by: "ann", version: mark("v1"), cutFirst: false };
+  const after = answer({ ...recordIn("halted from test"), compromised }, leak, around);
+  expect(after).toMatchObject({
+    answer: "began",
+    record: { state: { phase: "create", rotation: { urgent: true } } },
+  });
+});
+
+test("a debt only becomes more urgent", () => {
+  const known = {
+    ...mark("v0"),
+    reason: "leaked",
+    since: 1,
+    cutFirst: true,
+    attempts: 4,
+    notBefore: now,
+  } as const;
+  const again = owe(
+    { ...recordIn("idle"), debts: [known] },
+    mark("v0"),
+    { reason: "retired", cutFirst: false, notBefore: now + 9 },
+    now,
+  );
+  expect(again.debts).toEqual([{ ...known, attempts: 0 }]);
 });

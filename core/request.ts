@@ -48,10 +48,7 @@ export function answer(record: RotationRecord, request: Request, around: Surroun
     case "rollback":
       return rollback(record, request, around);
     case "emergency":
-      if (
-        record.compromised.some((entry) => entry.version === request.version.version) &&
-        !request.cutFirst
-      ) {
+      if (isBeingCutOff(record, request.version.version) && !request.cutFirst) {
         return as("joined", stay(record), "this version is being cut off already, or was");
       }
       return began(cutOff(record, request, around), "the version is being cut off");
@@ -87,6 +84,12 @@ function rotate(record: RotationRecord, by: string, around: Surroundings): Answe
   }
 }
 
+/** A halted rotation does nothing by itself: reporting the leak again must set it going. */
+function isBeingCutOff(record: RotationRecord, version: string): boolean {
+  const entry = record.compromised.find((known) => known.version === version);
+  return entry !== undefined && (entry.refusedAt !== undefined || record.state.phase !== "halted");
+}
+
 const goesOn = "current is compromised, and this rotation makes its successor";
 
 function cancel(
@@ -112,7 +115,7 @@ function cancel(
     case "retire":
       return refuse(record, "the old credential is being retired: rotate instead");
     case "halted":
-      if (state.rotation === undefined || !beforeFinish(state.from)) {
+      if (state.rotation === undefined || !(beforeFinish(state.from) || state.from === "finish")) {
         return refuse(record, `halted in ${state.from}, where nothing can be taken back: ${state.reason}`);
       }
       if (!request.insist) return refuse(record, `halted: ${state.reason}; cancel it on purpose to undo it`);

@@ -211,17 +211,20 @@ describe("a step that fails", () => {
     expect(urgent.record.state.phase).toBe("retire");
   });
 
-  test.each([...steps, "undo"] as const)("%s calls a person where a retry could do harm", (step) => {
-    const state = step === "undo" ? undo : working(step);
-    const after = next(record(state), { step, ...failure("fence-conflict") }, around);
-    expect(after.record.state).toMatchObject({
-      phase: "halted",
-      from: step,
-      code: "fence-conflict",
-      at: now,
-    });
-    expect(after.events).toMatchObject([{ data: { outcome: "halted" } }]);
-  });
+  test.each(["create", "set", "test", "finish", "undo"] as const)(
+    "%s calls a person where a retry could do harm",
+    (step) => {
+      const state = step === "undo" ? undo : working(step);
+      const after = next(record(state), { step, ...failure("fence-conflict") }, around);
+      expect(after.record.state).toMatchObject({
+        phase: "halted",
+        from: step,
+        code: "fence-conflict",
+        at: now,
+      });
+      expect(after.events).toMatchObject([{ data: { outcome: "halted" } }]);
+    },
+  );
 });
 
 describe("in grace", () => {
@@ -337,13 +340,56 @@ test("an outcome that the state does not wait for changes nothing", () => {
   }
 });
 
-test("a rollback that is taken back before it saved anything owes the value that it wanted back", () => {
-  const rollback: State = {
-    ...undo,
-    rotation: { ...rotation, kind: "rollback", restores: mark("v0"), pending: undefined },
+describe("a rollback that is undone", () => {
+  const restoring: Rotation = {
+    ...rotation,
+    id: "v3",
+    kind: "rollback",
+    restores: mark("v1"),
+    pending: undefined,
+    previous: mark("v2"),
   };
-  const after = next(record(rollback), { step: "undo", result: "done" }, around).record;
-  expect(after).toMatchObject({ state: { phase: "idle" }, debts: [{ version: "v0", reason: "superseded" }] });
+  const rollback: State = { ...undo, rotation: restoring };
+  const current = { ...mark("v2"), since: 0 };
+  const done = { step: "undo", result: "done" } as const;
+
+  test("goes back to the grace that it had ended: the old value is still the fleet's", () => {
+    const after = next(record(rollback, { current }), done, around).record;
+    expect(after).toMatchObject({
+      debts: [],
+      state: { phase: "grace", rotation: { id: "v2", previous: mark("v1") } },
+    });
+  });
+
+  test("owes the old value where that has leaked, or where it was dead before", () => {
+    const compromised = [{ ...mark("v1"), reportedBy: "ann", at: 0 }];
+    const leaked = next(record(rollback, { current, compromised }), done, around).record;
+    expect(leaked).toMatchObject({
+      state: { phase: "idle" },
+      debts: [{ version: "v1", reason: "superseded" }],
+    });
+    const cutover = next(record(rollback, { current }), done, { ...around, overlap: "cutover" }).record;
+    expect(cutover).toMatchObject({ state: { phase: "idle" }, debts: [{ version: "v1" }] });
+  });
+});
+
+test("after each rotation that was undone the schedule waits longer, until one ends well", () => {
+  const once = next(record(undo), { step: "undo", result: "done" }, around).record;
+  expect(once).toMatchObject({ scheduleFailures: 1, scheduleNotBefore: now + 5_000 });
+  const twice = next({ ...once, state: undo }, { step: "undo", result: "done" }, around).record;
+  expect(twice).toMatchObject({ scheduleFailures: 2, scheduleNotBefore: now + 10_000 });
+  const announced = { ...working("announce"), rotation: { ...rotation, previous: undefined } };
+  const well = next({ ...twice, state: announced }, { step: "announce", result: "done" }, around).record;
+  expect(well.scheduleFailures).toBe(0);
+});
+
+test("announce never calls a person: an event is a hint", () => {
+  const after = next(
+    record(working("announce")),
+    { step: "announce", ...failure("fence-conflict") },
+    around,
+  ).record;
+  expect(after.state.phase).toBe("grace");
 });
 
 describe("the successor of a compromised current", () => {
@@ -372,6 +418,17 @@ describe("the successor of a compromised current", () => {
       phase: "create",
       rotation: { id: "v3" },
     });
+  });
+
+  test("that cannot be set or published for another reason than an outage is replaced, and no person waited for", () => {
+    const stuck = { step: "set", ...failure("fence-conflict") } as const;
+    const after = next(tired("set"), stuck, around);
+    expect(after.record.state).toMatchObject({ phase: "create", rotation: { id: "v3", urgent: true } });
+    expect(after.events).toMatchObject([{ data: { outcome: "delayed", code: "fence-conflict" } }]);
+    const finishing = record({ phase: "finish", rotation, ...tries }, { compromised });
+    expect(next(finishing, { step: "finish", ...failure("conflict") }, around).record.state.phase).toBe(
+      "create",
+    );
   });
 
   test("does not spin when its successors keep failing", () => {

@@ -12,6 +12,7 @@ import {
   failed,
   failureNote,
   halt,
+  isAlarm,
   isCompromised,
   owe,
   type Surroundings,
@@ -19,6 +20,9 @@ import {
   supersede,
   type Transition,
 } from "./transition.ts";
+
+/** After rotations that were undone, a schedule waits longer each time, up to this. */
+const schedulePauseMaxMs = 6 * 3_600_000;
 
 /** How often in a row the target must refuse the new credential in grace before it is believed. */
 export const refusalsBelieved = 3;
@@ -113,46 +117,69 @@ function foreignPending(record: RotationRecord, pending: VersionMark, { now }: S
 
 /** The new version is out: its row is looked up anew, for an emergency may have struck on the way. */
 export function afterAnnounce(record: RotationRecord, rotation: Rotation, around: Surroundings): Transition {
-  const { now, policy } = around;
   const { previous } = rotation;
   if (isCompromised(record, record.current)) return supersede(record, previous, around);
   if (previous === undefined) return enterIdle(record, rotation);
   if (rotation.urgent || isCompromised(record, previous)) {
     return enterRetire(record, rotation, { forced: true, why: "it is compromised" }, around);
   }
+  return enterGrace(record, rotation, around);
+}
+
+function enterGrace(record: RotationRecord, rotation: Rotation, { now, policy }: Surroundings): Transition {
+  const tries = { attempts: 0, notBefore: now };
+  const seen = { refusals: 0, adopted: false, laggardsNamed: false };
+  const confirmAt = now + policy.confirmEveryMs;
   return stay(
-    {
-      ...record,
-      state: {
-        phase: "grace",
-        rotation,
-        since: now,
-        confirmAt: now + policy.confirmEveryMs,
-        refusals: 0,
-        adopted: false,
-        laggardsNamed: false,
-        attempts: 0,
-        notBefore: now,
-      },
-    },
+    { ...record, state: { phase: "grace", rotation, since: now, confirmAt, ...seen, ...tries } },
     { action: "grace.began", detail: "", version: rotation.id },
   );
 }
 
-/** Proven refused and put aside: nothing of the candidate is owed any more. */
-function undone(record: RotationRecord, rotation: Rotation, { now }: Surroundings): Transition {
-  const debts = record.debts.filter((debt) => debt.fingerprint !== rotation.pending?.fingerprint);
+/** Put aside, and proven refused where it was ever anybody's but the fleet's: nothing of the candidate is owed any more. */
+function undone(record: RotationRecord, rotation: Rotation, around: Surroundings): Transition {
+  const { now, policy, overlap } = around;
+  const note = { action: "undo.done", detail: "", version: rotation.id };
+  const { restores } = rotation;
+  if (restores !== undefined && overlap === "both-live" && !isCompromised(record, restores)) {
+    return andThen(stay(record, note), (ended) => backToGrace(ended, rotation, restores, around));
+  }
+  const mark = rotation.pending ?? { version: rotation.id, fingerprint: "" };
   const nothing = { sessionsEnded: 0, survives: [] };
-  const compromised = seenRefused(record, rotation.pending, { ...nothing, now });
-  const ended: RotationRecord = { ...record, state: { phase: "idle" }, debts, compromised };
-  // A rollback that never saved its candidate leaves the value that it wanted back alive, and in nobody's use.
-  const alive = rotation.pending === undefined ? rotation.restores : undefined;
-  return stay(
-    alive === undefined
-      ? ended
-      : owe(ended, alive, { reason: "superseded", cutFirst: false, notBefore: now }, now),
-    { action: "undo.done", detail: "", version: rotation.id },
-  );
+  const scheduleFailures = record.scheduleFailures + 1;
+  const pauseMs = Math.min(schedulePauseMaxMs, policy.retryMaxMs * 2 ** (scheduleFailures - 1));
+  const ended: RotationRecord = {
+    ...record,
+    state: { phase: "idle" },
+    debts: record.debts.filter((debt) => debt.fingerprint !== mark.fingerprint),
+    compromised: seenRefused(record, mark, { ...nothing, now }),
+    scheduleFailures,
+    scheduleNotBefore: now + pauseMs,
+  };
+  // A rollback that never saved its candidate has proven nothing of the value that it wanted back.
+  const alive = rotation.pending === undefined ? restores : undefined;
+  const why = { reason: "superseded", cutFirst: false, notBefore: now } as const;
+  return stay(alive === undefined ? ended : owe(ended, alive, why, now), note);
+}
+
+/** The value that a rollback wanted back was alive before it, and is still the fleet's: the grace that it ended goes on. */
+function backToGrace(
+  record: RotationRecord,
+  rotation: Rotation,
+  old: VersionMark,
+  around: Surroundings,
+): Transition {
+  const { current } = record;
+  const resumed: Rotation = {
+    id: current?.version ?? rotation.id,
+    kind: "rotate",
+    urgent: false,
+    requestedBy: rotation.requestedBy,
+    startedAt: rotation.startedAt,
+    pending: current && { version: current.version, fingerprint: current.fingerprint },
+    previous: old,
+  };
+  return enterGrace(record, resumed, around);
 }
 
 function stepFailed(
@@ -162,34 +189,74 @@ function stepFailed(
   around: Surroundings,
 ): Transition {
   const { now, policy } = around;
+  const { phase, rotation } = state;
+  const { code, disposition } = failure;
   const attempts = state.attempts + 1;
-  const { code, message } = failure;
   const exhausted = attempts >= policy.attemptsMax;
-  const succeeds = beforeFinish(state.phase) && isCompromised(record, record.current);
-  // An undo that was overtaken by the emergency had put the candidate aside already.
-  if (succeeds && code === "pending-lost") return supersede(record, state.rotation.pending, around);
-  if (failure.disposition === "halt") return halt(record, failure, now);
-  // The successor of a compromised credential is not given up for an outage: nothing better can be begun.
-  if (beforeFinish(state.phase) && (failure.disposition === "reject" || (exhausted && !succeeds))) {
-    return enterUndo(record, state.rotation, failure, around);
+  if (phase === "announce" && (disposition !== "retry" || exhausted || rotation.urgent)) {
+    return unannounced(record, rotation, failure, around);
   }
-  if (
-    state.phase === "announce" &&
-    (failure.disposition === "reject" || exhausted || state.rotation.urgent)
-  ) {
-    // Events are hints: agents read on their own pulse too, and an emergency must not wait for a bus.
-    const missed = { action: "announce.failed", detail: `${code}: ${message}`, version: state.rotation.id };
-    return andThen(stay(record, missed), (announced) => afterAnnounce(announced, state.rotation, around));
+  const unpublished = beforeFinish(phase) || phase === "finish";
+  if (unpublished && isCompromised(record, record.current)) {
+    return successorFailed(record, state, failure, around);
+  }
+  if (disposition === "halt") return halt(record, failure, now);
+  if (beforeFinish(phase) && (disposition === "reject" || exhausted)) {
+    return enterUndo(record, rotation, failure, around);
   }
   // Past this point there is only forward: a conflict or a rejection needs a person, an outage needs patience.
-  if (failure.disposition === "reject" || (code === "conflict" && exhausted))
-    return halt(record, failure, now);
+  if (disposition === "reject" || (code === "conflict" && exhausted)) return halt(record, failure, now);
+  return tryAgain(record, state, failure, around);
+}
+
+function tryAgain(
+  record: RotationRecord,
+  state: Worked,
+  failure: Failure,
+  { now, policy }: Surroundings,
+): Transition {
+  const { phase, rotation } = state;
+  const attempts = state.attempts + 1;
   return {
     record: { ...record, state: { ...state, attempts, notBefore: now + backoffMs(policy, attempts) } },
-    notes:
-      attempts > policy.attemptsMax ? [] : [failureNote(state.phase, attempts, failure, state.rotation.id)],
-    events: attempts === policy.attemptsMax ? [failed(record.epoch, "delayed", state.phase, failure)] : [],
+    notes: attempts > policy.attemptsMax ? [] : [failureNote(phase, attempts, failure, rotation.id)],
+    events: isAlarm(attempts, policy)
+      ? [failed(record.epoch, "delayed", `${phase}/${attempts}`, failure)]
+      : [],
   };
+}
+
+/** Events are hints: agents read on their own pulse too, and an emergency must not wait for a bus. */
+function unannounced(
+  record: RotationRecord,
+  rotation: Rotation,
+  failure: Failure,
+  around: Surroundings,
+): Transition {
+  const detail = `${failure.code}: ${failure.message}`;
+  return andThen(stay(record, { action: "announce.failed", detail, version: rotation.id }), (announced) =>
+    afterAnnounce(announced, rotation, around),
+  );
+}
+
+/** No emergency is given up, and none waits for a person: an outage is waited out, and for anything else there is another successor. */
+function successorFailed(
+  record: RotationRecord,
+  state: Worked,
+  failure: Failure,
+  around: Surroundings,
+): Transition {
+  const { phase, rotation } = state;
+  const conflict = phase === "finish" && failure.code === "conflict";
+  if (failure.disposition === "retry" && !conflict) return tryAgain(record, state, failure, around);
+  if (failure.disposition === "reject" && beforeFinish(phase))
+    return enterUndo(record, rotation, failure, around);
+  const told: Transition = {
+    record,
+    notes: [failureNote(phase, state.attempts + 1, failure, rotation.id)],
+    events: [failed(record.epoch, "delayed", rotation.id, failure)],
+  };
+  return andThen(told, (after) => supersede(after, rotation.pending, around));
 }
 
 function confirmed(

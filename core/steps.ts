@@ -9,7 +9,7 @@ import { refusalsBelieved } from "./rotation.ts";
 import type { RawContext } from "./rotator.ts";
 import type { Secret } from "./secret.ts";
 import { changeOf, contextOf, fingerprintOf, markOf, protect, read, required, type Stand } from "./stand.ts";
-import { rotationOf } from "./transition.ts";
+import { isCompromised, rotationOf } from "./transition.ts";
 
 /** Carries out one step. Every way of failing throws. */
 export async function perform(
@@ -117,28 +117,39 @@ async function announce(stand: Stand, rotation: Rotation): Promise<Outcome> {
 async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const { ports, rotator, record } = stand;
   const saved = await ports.store.read(record.ref, { version: rotation.id });
-  if (saved !== undefined) {
-    protect(stand, saved.value);
-    const current = await read(stand, "current");
-    const fingerprint = rotation.pending?.fingerprint ?? fingerprintOf(stand, saved.value);
-    const context = await contextOf(stand, rotation.id, fingerprint);
-    if (rotator.overlap === "cutover" && current !== undefined) {
-      const back = { pending: current.value, current: saved.value };
-      const backContext = await contextOf(
-        stand,
-        rotation.id,
-        record.current?.fingerprint ?? fingerprintOf(stand, current.value),
-      );
-      await rotator.set(back, backContext);
-      await rotator.test({ ...back, current: undefined }, backContext);
-    } else {
-      await rotator.retire(saved.value, context);
-    }
-    await proveRefused(stand, saved, context);
-  }
+  const isShared = rotation.restores !== undefined && rotator.overlap === "both-live";
+  // The value that a rollback wanted back was the fleet's before, and still is: only its new version is put aside.
+  const refuses = saved !== undefined && !(isShared && !isCompromised(record, rotation.restores));
+  if (refuses) await takeBack(stand, rotation, saved);
   await ports.store.discardPending(record.ref, rotation.id);
-  if (saved !== undefined) await ports.store.disable(record.ref, rotation.id);
+  if (refuses) await ports.store.disable(record.ref, rotation.id);
   return { step: "undo", result: "done" };
+}
+
+async function takeBack(stand: Stand, rotation: Rotation, saved: StoredSecret): Promise<void> {
+  const { rotator, record } = stand;
+  protect(stand, saved.value);
+  const current = await read(stand, "current");
+  if (current?.value.equals(saved.value) === true) {
+    throw new KeyturnError(
+      "request-refused",
+      `${rotation.id} is current in the store: it cannot be taken back any more`,
+    );
+  }
+  const context = await contextOf(stand, rotation.id, fingerprintOf(stand, saved.value));
+  if (rotator.overlap === "both-live") await rotator.retire(saved.value, context);
+  else if (current !== undefined) {
+    const back = { pending: current.value, current: saved.value };
+    const backContext = await contextOf(stand, rotation.id, fingerprintOf(stand, current.value));
+    await rotator.set(back, backContext);
+    await rotator.test({ ...back, current: undefined }, backContext);
+  } else if ((await rotator.refused(saved.value, context)) !== "refused") {
+    throw new KeyturnError(
+      "request-refused",
+      `${record.ref} has no value before ${rotation.id} that could be set back`,
+    );
+  }
+  await proveRefused(stand, saved, context);
 }
 
 async function confirm(stand: Stand, rotation: Rotation): Promise<Outcome> {

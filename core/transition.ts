@@ -113,7 +113,7 @@ export function begin(
   };
 }
 
-/** Records that a credential should be refused. An older debt on the same value only becomes due at once. */
+/** Records that a credential should be refused. A debt on the same value that is known already only becomes more urgent. */
 export function owe(
   record: RotationRecord,
   mark: VersionMark,
@@ -125,10 +125,10 @@ export function owe(
     version: mark.version,
     fingerprint: mark.fingerprint,
     since: known?.since ?? now,
-    reason: why.reason,
-    cutFirst: why.cutFirst,
+    reason: known?.reason === "leaked" ? known.reason : why.reason,
+    cutFirst: known?.cutFirst === true || why.cutFirst,
     attempts: 0,
-    notBefore: why.notBefore,
+    notBefore: Math.min(known?.notBefore ?? why.notBefore, why.notBefore),
   };
   return { ...record, debts: [...record.debts.filter((other) => other !== known), debt] };
 }
@@ -199,7 +199,7 @@ export function enterRetire(
 
 export function enterIdle(record: RotationRecord, rotation: Rotation): Transition {
   return {
-    record: { ...record, state: { phase: "idle" }, urgentAttempts: 0 },
+    record: { ...record, state: { phase: "idle" }, urgentAttempts: 0, scheduleFailures: 0 },
     notes: [{ action: "rotation.ended", detail: "", version: rotation.id }],
     events: [],
   };
@@ -253,4 +253,9 @@ export function failureNote(
     detail: `try ${attempts}: ${failure.code}: ${failure.message}`,
     version,
   };
+}
+
+/** A person is told when the tries are used up, and again each time that as many have been used up since. */
+export function isAlarm(attempts: number, { attemptsMax }: { readonly attemptsMax: number }): boolean {
+  return attempts % attemptsMax === 0;
 }

@@ -3,7 +3,7 @@ import type { Ports } from "../core/ports.ts";
 import type { Rotator } from "../core/rotator.ts";
 import type { Chance } from "./chance.ts";
 
-type Fate = "done" | "fails" | "reply lost";
+type Fate = "done" | "fails" | "is rejected" | "reply lost";
 
 interface Call {
   readonly worker: string;
@@ -46,6 +46,8 @@ export class Gate {
           return async (...args: unknown[]) => {
             const fate = await this.#wait(worker, `${name}.${String(method)}`);
             if (fate === "fails") throw new KeyturnError("unreachable", "the simulation's network is down");
+            if (fate === "is rejected")
+              throw new KeyturnError("target-rejected", "the simulation's target says no");
             const result: unknown = await Reflect.apply(found, owner, args);
             if (fate === "reply lost") throw new KeyturnError("timeout", "the simulation has lost the reply");
             return result;
@@ -71,6 +73,7 @@ export class Gate {
     if (dice < 0.03) this.#die(call);
     else if (dice < 0.07) this.#freeze(call);
     else if (dice < 0.1) this.#goOn(call, "fails");
+    else if (dice > 0.97 && call.what.startsWith("rotator.")) this.#goOn(call, "is rejected");
     else if (dice < 0.13) this.#goOn(call, "reply lost");
     else this.#goOn(call, "done");
   }

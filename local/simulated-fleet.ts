@@ -33,17 +33,35 @@ export class SimulatedFleet {
     const agent = this.#chance.pick(this.#agents);
     const current = await this.#ports.store.read(ref, "current");
     if (current === undefined) return;
-    if (this.#chance.next() < 0.05) agent.vanished = !agent.vanished;
+    if (this.#chance.next() < 0.05) {
+      agent.vanished = !agent.vanished;
+      // Whoever comes back has nothing but what it reads.
+      agent.uses.clear();
+    }
     if (agent.vanished) return;
     const adopts = this.#chance.next() < 0.6;
     if (adopts && accepts(current.value.reveal())) {
       agent.uses.clear();
       agent.uses.add(current.version);
     }
+    await this.#report(agent);
+    this.#tell(`agent ${agent.name} uses ${[...agent.uses].map((version) => version.slice(0, 8)).join(" ")}`);
+  }
+
+  /** Every agent that lives says once more what it uses, as it does all the time. */
+  async beat(): Promise<void> {
+    for (const agent of this.#agents) if (!agent.vanished) await this.#report(agent);
+  }
+
+  /** The versions that somebody uses who lives and says so. */
+  inUse(): ReadonlySet<string> {
+    return new Set(this.#agents.filter(({ vanished }) => !vanished).flatMap(({ uses }) => [...uses]));
+  }
+
+  async #report(agent: Agent): Promise<void> {
     agent.sequence += 1;
     const inUse = [...agent.uses];
     const report = { ref, agent: agent.name, fleet: "agents", sequence: agent.sequence, inUse, holds: [] };
     await acceptReports(this.#ports, [{ ...report, adopted: inUse.at(-1) }]);
-    this.#tell(`agent ${agent.name} uses ${inUse.map((version) => version.slice(0, 8)).join(" ")}`);
   }
 }

@@ -1,4 +1,3 @@
-import { verifyChain } from "../core/audit.ts";
 import { KeyturnError } from "../core/errors.ts";
 import { request, versionMark } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
@@ -11,11 +10,11 @@ import { Gate } from "./gate.ts";
 import { memoryPorts } from "./memory-ports.ts";
 import { modelTarget } from "./model-target.ts";
 import { SimulatedFleet } from "./simulated-fleet.ts";
+import { expectSettled, type Login, loginOf } from "./simulation-end.ts";
 
 const ref = "app/db";
 
 export interface SimulationResult {
-  readonly endedIn: string;
   /** How often each fault and each act has happened. */
   readonly counts: Readonly<Record<string, number>>;
   readonly story: readonly string[];
@@ -41,11 +40,6 @@ export async function simulate(
   }
 }
 
-interface Login {
-  readonly username: string;
-  readonly password: string;
-}
-
 class World {
   readonly story: string[] = [];
   readonly #chance;
@@ -53,6 +47,7 @@ class World {
   readonly #memory;
   readonly #gate;
   readonly #rotator: Rotator;
+  readonly #peaceful: boolean;
   readonly #overlap: "both-live" | "cutover";
   readonly #logins = new Map<string, Login>();
   readonly #proven = new Set<string>();
@@ -60,10 +55,14 @@ class World {
   readonly #counts: Record<string, number> = {};
   readonly #cutFirst = new Set<string>();
   #workers = 0;
+  #begun = 0;
+  #silent = false;
   #running = 0;
 
   constructor(seed: number, overlap: "both-live" | "cutover") {
     this.#overlap = overlap;
+    // Without emergencies no agent that lives and says what it uses may ever be refused.
+    this.#peaceful = seed % 2 === 1;
     this.#chance = chanceFrom(seed);
     this.#rotator = overlap === "both-live" ? this.#target.bothLive : this.#target.cutover;
     const policy = {
@@ -71,6 +70,7 @@ class World {
       graceAtLeastMs: 1_000,
       stepDeadlineMs: 3_000,
       confirmEveryMs: 4_000,
+      everyMs: seed % 3 === 0 ? 60_000 : undefined,
     };
     this.#memory = memoryPorts(this.#rotator, { policy, seed });
     this.#gate = new Gate(this.#chance, (what) => this.#note(what));
@@ -81,6 +81,7 @@ class World {
     const { ports } = this.#memory;
     await request(ref, ports, { kind: "rotate", by: "sim" });
     await this.#rest();
+    this.#silent = false;
     for (let step = 0; step < steps; step += 1) {
       await this.#act();
       await settle();
@@ -97,7 +98,7 @@ class World {
     if (this.#gate.waiting > 0 && dice < 0.72) return this.#gate.release();
     if (dice < 0.8) return this.#startWorker();
     if (dice < 0.86) return this.#passTime(this.#chance.pick([50, 500, 1_500, 5_000, 30_000]));
-    if (dice < 0.93) return this.#fleet.act((value) => this.#accepts(this.#loginOf(value)));
+    if (dice < 0.93) return this.#fleet.act((value) => this.#accepts(loginOf(value)));
     if (dice < 0.95) return this.#gate.thaw();
     return this.#ask();
   }
@@ -122,23 +123,15 @@ class World {
     });
   }
 
-  #passTime(ms: number): void {
+  async #passTime(ms: number): Promise<void> {
     this.#memory.clock.advance(ms);
     this.#note(`${ms} ms pass`);
+    await this.#fleet.beat();
   }
 
   async #ask(): Promise<void> {
     const { ports } = this.#memory;
-    const kind = this.#chance.pick([
-      "rotate",
-      "rotate",
-      "cancel",
-      "rollback",
-      "leak",
-      "leak previous",
-      "cut first",
-      "resume",
-    ]);
+    const kind = this.#chance.pick(this.#peaceful ? peacefulRequests : [...peacefulRequests, ...emergencies]);
     this.#count(`asks ${kind}`);
     const answered = await this.#send(ports, kind).catch((error: unknown) => {
       if (error instanceof KeyturnError) return { answer: error.code };
@@ -158,8 +151,9 @@ class World {
       case "resume":
         return request(ref, ports, { kind, by });
       default: {
-        const stages = kind === "leak previous" ? ["previous", "pending"] : ["current"];
-        const version = await versionMark(ref, ports, this.#chance.pick(stages));
+        const known = [...this.#logins.keys()];
+        const named = { "leak previous": ["previous", "pending"], "leak any": known }[kind] ?? ["current"];
+        const version = await versionMark(ref, ports, this.#chance.pick(named));
         if (kind === "cut first") this.#cutFirst.add(version.version);
         return request(ref, ports, { kind: "emergency", by, version, cutFirst: kind === "cut first" });
       }
@@ -171,25 +165,44 @@ class World {
     const { store, journal } = this.#memory.ports;
     for (const stage of ["current", "pending"] as const) {
       const stored = await store.read(ref, stage);
-      if (stored !== undefined) this.#logins.set(stored.version, this.#loginOf(stored.value.reveal()));
+      if (stored !== undefined) this.#logins.set(stored.version, loginOf(stored.value.reveal()));
     }
     const record = (await journal.load(ref))?.record;
     if (record === undefined) throw new Error("the record is gone");
     this.#checkCompromised(record);
     const current = await store.read(ref, "current");
-    // Cut first means that there is none until the successor is out; nor is there one where current and candidate have both leaked.
-    if (current !== undefined && this.#cutFirst.has(current.version)) return;
-    if (
-      record.compromised.length > 1 &&
-      record.compromised.some(({ version }) => version === current?.version)
-    )
-      return;
+    this.#checkAgents();
+    this.#checkPace();
+    if (current !== undefined && this.#mayBeWithout(record, current.version)) return;
     const pending = await store.read(ref, "pending");
     const readable = this.#overlap === "both-live" ? [current] : [current, pending];
     const works = readable.some(
-      (stored) => stored !== undefined && this.#accepts(this.#loginOf(stored.value.reveal())),
+      (stored) => stored !== undefined && this.#accepts(loginOf(stored.value.reveal())),
     );
     if (!works) throw new Error(`no credential that an agent may read works, in ${record.state.phase}`);
+  }
+
+  /** In an emergency there may be no credential until the successor is out: cut first, current and candidate both leaked, or a candidate put aside. */
+  #mayBeWithout(record: RotationRecord, current: string): boolean {
+    const leaked = record.compromised.some(({ version }) => version === current);
+    const aside = record.debts.some(({ reason }) => reason === "superseded");
+    return this.#cutFirst.has(current) || (leaked && (record.compromised.length > 1 || aside));
+  }
+
+  /** Who lives and says what it uses is waited for, whatever is cancelled, rolled back or killed. */
+  #checkAgents(): void {
+    if (!this.#peaceful || this.#silent || this.#overlap === "cutover") return;
+    for (const version of this.#fleet.inUse()) {
+      const login = this.#logins.get(version);
+      if (login !== undefined && !this.#accepts(login))
+        throw new Error(`an agent's ${version} was refused under it`);
+    }
+  }
+
+  /** Nothing begins again and again without a pause. */
+  #checkPace(): void {
+    if (this.#begun > 6) throw new Error(`${this.#begun} rotations began at one moment`);
+    this.#begun = 0;
   }
 
   /** What was proven refused, and is compromised, never works again. */
@@ -205,8 +218,9 @@ class World {
     }
   }
 
-  /** Without faults, everything comes to rest. */
+  /** Without faults, everything comes to rest. The agents are silent meanwhile: nothing waits for them. */
   async #rest(): Promise<void> {
+    this.#silent = true;
     const { ports, clock } = this.#memory;
     for (let turn = 0; turn < 400; turn += 1) {
       this.#workers += 1;
@@ -221,44 +235,18 @@ class World {
         if (turn > 50) await request(ref, ports, { kind: "cancel", by: "sim", insist: true });
         continue;
       }
-      if (until === undefined) return;
+      const { outbox, debts, wish, compromised, current, state } = record;
+      const leaked = compromised.some(({ fingerprint }) => fingerprint === current?.fingerprint);
+      const busy = state.phase !== "idle" || debts.length > 0 || wish !== undefined || leaked;
+      if (until === undefined || (!busy && outbox.entries.length === 0)) return;
       clock.advance(Math.max(1, until - clock.now()));
     }
     throw new Error("it never comes to rest");
   }
 
   async #end(): Promise<SimulationResult> {
-    const { ports } = this.#memory;
-    const record = (await ports.journal.load(ref))?.record;
-    if (record === undefined) throw new Error("the record is gone");
-    if (record.state.phase !== "idle") throw new Error(`it ends in ${record.state.phase}`);
-    if (record.debts.length > 0) throw new Error("a debt is left");
-    const current = await ports.store.read(ref, "current");
-    if (current === undefined) throw new Error("there is no current version");
-    if ((await ports.store.read(ref, "pending")) !== undefined)
-      throw new Error("a candidate is left pending");
-    const live = new Set(
-      [...this.#logins.values()]
-        .filter((login) => this.#accepts(login))
-        .map((login) => JSON.stringify(login)),
-    );
-    const expected = JSON.stringify(this.#loginOf(current.value.reveal()));
-    if (live.size !== 1 || !live.has(expected))
-      throw new Error(`${live.size} logins are live, and one should be`);
-    if (record.compromised.some(({ version }) => version === current.version))
-      throw new Error("current is compromised");
-    const { fault } = await verifyChain(ref, ports.audit.read(ref), record.audit);
-    if (fault !== undefined) throw new Error(`the audit is broken: ${fault.kind}`);
-    return {
-      endedIn: record.state.phase,
-      counts: { ...this.#counts, ...this.#gate.counts },
-      story: this.story,
-    };
-  }
-
-  #loginOf(json: string): Login {
-    const { username, password }: Login = JSON.parse(json);
-    return { username, password };
+    await expectSettled(this.#memory.ports, this.#logins, (login) => this.#accepts(login));
+    return { counts: { ...this.#counts, ...this.#gate.counts }, story: this.story };
   }
 
   #accepts({ username, password }: Login): boolean {
@@ -270,6 +258,7 @@ class World {
   }
 
   #tell({ notes, record }: Transition): void {
+    this.#begun += notes.filter(({ action }) => action.endsWith(".began") && action.startsWith("ro")).length;
     const done = notes
       .map(({ action, detail }) => (detail === "" ? action : `${action} (${detail})`))
       .join(", ");
@@ -280,6 +269,9 @@ class World {
     this.#counts[what] = (this.#counts[what] ?? 0) + 1;
   }
 }
+
+const peacefulRequests = ["rotate", "rotate", "cancel", "rollback", "resume"];
+const emergencies = ["leak", "leak previous", "leak any", "cut first"];
 
 /** Lets every promise that can go on do so. */
 async function settle(): Promise<void> {
