@@ -158,6 +158,35 @@ describe("the way of a newcomer", () => {
     });
   });
 
+  test("a value that several secrets share is struck everywhere, though one target is down", async () => {
+    await init();
+    await json(["rotate", ref]);
+    const shared = await current();
+    const other = "billing/replica";
+    await json(
+      initArgs({ port: "1", owner: `${owner}other` }).map((arg) => (arg === ref ? other : arg)),
+      {
+        input: `keyturn_admin\n${adminPassword}\n`,
+      },
+    );
+    const { ports } = await (await openManifest(join(directory, "keyturn.yaml"))).secret(other);
+    const value = new Secret(JSON.stringify({ ...shared, username: `${owner}other_a` }));
+    await storeValue(other, ports, value, { password: new Secret(shared.password) });
+    expect((await keyturn(["revoke", "--leaked"], shared.password)).code).toBe(3);
+    const { code, stdout } = await keyturn(
+      ["revoke", "--leaked", "--yes", "--timeout", "4", "--json"],
+      shared.password,
+    );
+    expect(code).toBe(5);
+    expect(JSON.parse(stdout)).toMatchObject({
+      found: 2,
+      revoked: [{ ref, refused: true }],
+      errors: [{ code: "timeout" }],
+    });
+    expect(await logsIn(shared)).toBe(false);
+    expect((await ports.journal.load(other))?.record.compromised).toHaveLength(1);
+  });
+
   test("the service: one at a time, agents' socket closed to others, ended by a signal", async () => {
     await init();
     const { child, ended } = startKeyturn(["serve", "--json"], { environment, directory });
