@@ -9,6 +9,8 @@ interface Workshop {
 
 /** Other processes write the journal too, and their word may be lost: look at least this often. */
 const lookMs = 1_000;
+/** Whether the other worker still lives is asked this often. */
+const lookInMs = 5_000;
 /** Secrets worked on at once. */
 const loadMax = 16;
 
@@ -39,7 +41,7 @@ export class Scheduler {
   }
 
   done(ref: string, busyUntil: number | undefined): void {
-    if (busyUntil !== undefined) this.#busy.set(ref, busyUntil);
+    if (busyUntil !== undefined) this.#busy.set(ref, Math.min(busyUntil, this.#now() + lookInMs));
     this.#lookSoon();
   }
 

@@ -24,6 +24,9 @@ export interface ReconcileOptions {
   readonly observe?: (transition: Transition) => void;
 }
 
+/** Others look in this soon whether a worker still lives: on its own machine that can be told before its lease ends. */
+const lookInMs = 5_000;
+
 export interface Reconciled {
   /** `waiting`: nothing to do until `until`. `busy`: another worker is at it until then. `paused`: this worker's time ran short. */
   readonly result: "waiting" | "busy" | "paused";
@@ -171,9 +174,11 @@ class Run {
 
   #leased(transition: Transition): Transition {
     // Twice the deadline: a lease that was just renewed covers the next step without another save.
-    const until = this.#ports.clock.now() + 2 * this.#managed.policy.stepDeadlineMs;
+    const now = this.#ports.clock.now();
+    const until = now + 2 * this.#managed.policy.stepDeadlineMs;
     const lease = { holder: this.#options.worker, until };
-    return { ...transition, record: { ...transition.record, lease, dueAt: until } };
+    const dueAt = Math.min(until, now + lookInMs);
+    return { ...transition, record: { ...transition.record, lease, dueAt } };
   }
 
   /** Lets go of the lease and says when to look again; saves only if that changes anything. */
