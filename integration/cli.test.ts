@@ -226,6 +226,27 @@ describe("the way of a newcomer", () => {
     ]);
   });
 
+  test("a command that was killed in the middle is taken over by the next one, or by the service, at once", async () => {
+    await init();
+    await json(["rotate", ref]);
+    const { child, ended } = startKeyturn(["rotate", ref], { environment, directory });
+    await using opened = await openManifest(join(directory, "keyturn.yaml"));
+    const { ports } = await opened.secret(ref);
+    await expect
+      .poll(async () => (await ports.journal.load(ref))?.record.lease !== undefined, {
+        timeout: 10_000,
+        interval: 1,
+      })
+      .toBe(true);
+    child.kill("SIGKILL");
+    await ended;
+    const started = Date.now();
+    await json(["rotate", ref, "--wait"]);
+    expect(Date.now() - started).toBeLessThan(10_000);
+    expect(await json(["status", ref])).toMatchObject({ phase: "idle", debts: [] });
+    expect(await logsIn(await current())).toBe(true);
+  });
+
   test("Ctrl-C leaves nothing half-done: the next command goes on", async () => {
     await init();
     quicken(join(directory, "keyturn.yaml"), ref, { cacheTtl: "100ms", atLeast: "2s", atMost: "2s" });
