@@ -46,34 +46,82 @@ export async function ask(
   if (answered.answer === "waiting" && options.wait !== true) return waits(answered, ref, terminal);
 
   const started = ports.clock.now();
-  const rotationId = answered.answer === "waiting" ? undefined : rotationOf(answered.record.state)?.id;
+  const asked = answered.record.audit.sequence;
+  const joined = answered.answer === "waiting" ? undefined : rotationOf(answered.record.state)?.id;
   const record = await drive(ref, ports, {
     worker: workerName("cli"),
     terminal,
     signal,
     timeoutMs: options.timeout * 1_000,
-    reached: (now) => isReached(now, rotationId, options.wait === true),
-  });
+    reached: (now) => isReached(now, joined, options.wait === true),
+  }).finally(() => local.bus.wake());
+  const { published, undone } = await outcomeOf(ports, ref, joined, asked);
   const ms = ports.clock.now() - started;
-  const phase = record.state.phase;
-  const version = record.current?.version;
-  const published = rotationId === undefined || version === rotationId;
-  const debts = record.debts.length;
-  terminal.result({ ref, answer: answered.answer, rotated: published, phase, version, ms, debts });
-  if (record.state.phase === "halted") {
-    terminal.warn(`halted in ${record.state.from}: ${record.state.code}: ${record.state.reason}`);
-    terminal.warn("  look at the cause; then `keyturn resume`, or `keyturn cancel --insist` before finish");
+  const { state, current, debts } = record;
+  const error = errorOf(record, published ? undefined : undone);
+  const result = {
+    ref,
+    answer: answered.answer,
+    rotated: published,
+    phase: state.phase,
+    version: current?.version,
+  };
+  terminal.result({
+    ...result,
+    ms,
+    debts: debts.length,
+    ...(error === undefined ? {} : { error: shown(error) }),
+  });
+  if (state.phase === "halted" && error !== undefined) {
+    terminal.warn(`halted in ${state.from}: ${error.code}: ${error.message}`);
+    terminal.warn(
+      `  ${error.remedy} Then \`keyturn resume ${ref}\`; before finish, \`keyturn cancel --insist ${ref}\` takes it back.`,
+    );
     return exitCodes.halted;
   }
   if (published) {
-    terminal.show(`${ref} is at version ${short(version)} after ${duration(ms)}${rest(record)}`);
+    terminal.show(`${ref} is at version ${short(current?.version)} after ${duration(ms)}${rest(record)}`);
     return exitCodes.done;
   }
-  if (answered.record.state.phase === "undo" && debts === 0) {
-    terminal.show(`${ref} is at version ${short(version)}; the candidate is taken back`);
+  const now = current === undefined ? "it has no credential" : `current is ${short(current.version)}`;
+  if (answered.record.state.phase === "undo") {
+    terminal.show(`${ref}: the candidate is taken back; ${now}`);
     return exitCodes.done;
   }
-  return undone(record, ports, rotationId, terminal);
+  if (state.phase === "idle" && undone === undefined) {
+    terminal.show(`${ref}: nothing was published; ${now}`);
+    return exitCodes.refused;
+  }
+  terminal.warn(`${ref} was not rotated: ${undone ?? "it was undone"}`);
+  if (error !== undefined) terminal.warn(`  ${error.remedy}`);
+  terminal.warn(`  ${now}, and works as before`);
+  return error === undefined ? exitCodes.refused : exitCodeOf(error.code);
+}
+
+/** What became of the rotation: of the one that was joined or begun, or of the first that began after the request. The audit knows. */
+async function outcomeOf(ports: Ports, ref: string, joined: string | undefined, asked: number) {
+  let id = joined;
+  let published = false;
+  let undone: string | undefined;
+  for await (const { sequence, action, version, detail } of ports.audit.read(ref)) {
+    if (id === undefined && sequence > asked && action.endsWith(".began") && action.startsWith("ro"))
+      id = version;
+    if (id === undefined || version !== id) continue;
+    if (action === "finish.done") published = true;
+    if (action === "undo.began") undone = detail;
+  }
+  return { published, undone };
+}
+
+/** Why it halted, or was undone, as one of our errors: it knows the remedy. */
+function errorOf({ state }: RotationRecord, undone: string | undefined): KeyturnError | undefined {
+  const reason = state.phase === "halted" ? `${state.code}: ${state.reason}` : undone;
+  const code = errorCodes.find((known) => reason?.startsWith(`${known}: `) === true);
+  return code && new KeyturnError(code, (reason ?? "").slice(code.length + 2));
+}
+
+function shown({ code, message, remedy }: KeyturnError) {
+  return { code, message, remedy };
 }
 
 /** Done with everything; or, for who does not wait for the end, the new version is out. */
@@ -101,29 +149,6 @@ function waits({ answer, why, record }: Answer, ref: string, terminal: Terminal)
     version: record.current?.version,
   });
   return exitCodes.done;
-}
-
-/** Why it was undone is in the audit; how that is mended is in the table of errors. */
-async function undone(
-  record: RotationRecord,
-  ports: Ports,
-  rotationId: string | undefined,
-  terminal: Terminal,
-): Promise<number> {
-  const { ref, current } = record;
-  let reason = "";
-  for await (const entry of ports.audit.read(ref)) {
-    if (entry.action === "undo.began" && entry.version === rotationId) reason = entry.detail;
-  }
-  terminal.warn(`${ref} was not rotated: ${reason}`);
-  const code = errorCodes.find((known) => reason.startsWith(`${known}:`));
-  if (code !== undefined) terminal.warn(`  ${new KeyturnError(code, reason).remedy}`);
-  terminal.warn(
-    current === undefined
-      ? "  it still has no credential"
-      : `  current is still ${short(current.version)}, and works as before`,
-  );
-  return code === undefined ? exitCodes.refused : exitCodeOf(code);
 }
 
 function rest({ state, debts }: RotationRecord): string {

@@ -37,7 +37,8 @@ export function action<Args extends readonly unknown[]>(
 
 function interrupted(shown: Terminal): number {
   shown.warn("interrupted; what had begun goes on by `keyturn serve` or the next command");
-  shown.result({ error: { code: "interrupted" } });
+  const message = "what had begun goes on by `keyturn serve` or the next command";
+  shown.result({ error: { code: "interrupted", message } });
   return exitCodes.interrupted;
 }
 

@@ -33,7 +33,10 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
       terminal.warn(`the audit cannot be read: ${asKeyturnError(thrown).message}`);
       return record.audit.sequence;
     });
-    if (result === "busy" && !told) terminal.say(`another worker has it in hand: ${record.lease?.holder}`);
+    if (result === "busy" && !told) {
+      const end = new Date(record.lease?.until ?? 0).toISOString();
+      terminal.say(`another worker has it in hand, until ${end} at the latest: ${record.lease?.holder}`);
+    }
     told ||= result === "busy";
     if (options.reached(record)) return record;
     if (record.state.phase === "halted") return record;

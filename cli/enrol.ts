@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { Command } from "commander";
 import { KeyturnError } from "../core/errors.ts";
 import { action, type CommandContext } from "./command.ts";
@@ -33,11 +33,26 @@ async function enrol(
   if (store === undefined || stores.length > 1) {
     throw new KeyturnError("input-invalid", "enrolling needs a manifest with exactly one store");
   }
+  // The file first: a token that nobody has would be good for ever.
+  const file = options.out === undefined ? undefined : createFile(options.out);
   const token = await store.local.tokens.enrol({ principal, fleets: options.fleet });
-  if (options.out === undefined) process.stdout.write(`${token.reveal()}\n`);
-  else writeFileSync(options.out, token.reveal(), { mode: 0o600, flag: "wx" });
+  if (file !== undefined) {
+    writeSync(file, token.reveal());
+    closeSync(file);
+    terminal.result({ principal, fleets: options.fleet, out: options.out });
+  } else if (terminal.json) terminal.result({ principal, fleets: options.fleet, token: token.reveal() });
+  else process.stdout.write(`${token.reveal()}\n`);
   terminal.say(
     `${principal} may read the secrets of ${options.fleet.join(", ")} through ${store.local.socketPath}`,
   );
   return exitCodes.done;
+}
+
+function createFile(path: string): number {
+  try {
+    return openSync(path, "wx", 0o600);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new KeyturnError("input-invalid", `--out ${path}: ${why}`);
+  }
 }

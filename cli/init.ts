@@ -1,11 +1,13 @@
-import { existsSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { Command } from "commander";
 import { KeyturnError } from "../core/errors.ts";
 import { storeValue } from "../core/operate.ts";
 import { Secret } from "../core/secret.ts";
 import { openLocal } from "../local/open.ts";
-import { addToManifest, createManifest } from "../manifest/document.ts";
+import { addToManifest, createManifest, type NewSecret } from "../manifest/document.ts";
 import { loadManifest } from "../manifest/load.ts";
 import { setupSql } from "../rotators/postgres/setup.ts";
 import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
@@ -13,6 +15,7 @@ import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
 import { openManifest } from "./open.ts";
 import { readSecret } from "./standard-input.ts";
+import type { Terminal } from "./terminal.ts";
 
 interface InitOptions {
   readonly host: string;
@@ -49,7 +52,7 @@ export function initCommand(): Command {
 The administering login is read from standard input, as JSON or as a user's name and a password on two lines.
 
 Example:
-  $ printf 'keyturn\\n%s\\n' "$(cat admin.password)" | keyturn init billing/db \\
+  $ printf 'keyturn_admin\\n%s\\n' "$(cat admin.password)" | keyturn init billing/db \\
       --host db.internal --database billing --owner billing --ca ca.pem --fleet invoice-agents > setup.sql`,
     );
   return command.action(action(command, init));
@@ -82,9 +85,9 @@ async function init(
     },
   };
   rotator.checkConfig(entry.config);
+  if (options.ca !== undefined) checkCertificate(options.ca);
   if (!existsSync(path)) createManifest(entry);
-  else if (loadManifest(path, { types: rotatorTypes }).secrets.get(ref) === undefined) addToManifest(entry);
-  else terminal.say(`${ref} is in ${relative(".", path)} already; its entry stays as it is`);
+  else keepOrAdd(entry, terminal);
 
   const manifest = loadManifest(path, { types: rotatorTypes });
   const store = manifest.stores.get(manifest.secrets.get(ref)?.store ?? "");
@@ -102,6 +105,30 @@ async function init(
   terminal.show(sql);
   terminal.result({ ref, admin: adminRef, manifest: path, store: store.path, sql });
   return exitCodes.done;
+}
+
+/** An entry that is there stays as it is; one that says something else than the command is not argued with. */
+function keepOrAdd(entry: NewSecret, terminal: Terminal): void {
+  const known = loadManifest(entry.path, { types: rotatorTypes }).secrets.get(entry.ref);
+  if (known === undefined) return addToManifest(entry);
+  const { tls: _, ...said } = Object(known.config);
+  const { tls: __, ...asked } = Object(entry.config);
+  if (!isDeepStrictEqual(said, asked) || known.admin !== entry.adminRef) {
+    throw new KeyturnError(
+      "input-invalid",
+      `${known.where} has ${entry.ref} with other values: change the manifest, or give the options that it has`,
+    );
+  }
+  terminal.say(`${entry.ref} is in ${relative(".", entry.path)} already; its entry stays as it is`);
+}
+
+function checkCertificate(path: string): void {
+  try {
+    new X509Certificate(readFileSync(path));
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new KeyturnError("input-invalid", `--ca ${path} is not a certificate that can be read: ${why}`);
+  }
 }
 
 function portOf(text: string): number {

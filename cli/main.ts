@@ -26,6 +26,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option("-m, --manifest <file>", "the manifest", "keyturn.yaml")
     .option("--json", "results as JSON on standard output")
     .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", exitCodeHelp)
     .exitOverride();
   const commands = [
@@ -40,12 +41,18 @@ export async function main(argv: readonly string[]): Promise<void> {
     enrolCommand(),
     serveCommand(),
   ];
-  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of commands) {
+    program.addCommand(command.copyInheritedSettings(program).configureHelp({ showGlobalOptions: true }));
+  }
   try {
     await program.parseAsync([...argv]);
   } catch (thrown) {
     // Commander has said what is wrong; help and version are no errors.
     if (!(thrown instanceof CommanderError)) throw thrown;
     process.exitCode = thrown.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    if (thrown.exitCode !== 0 && argv.includes("--json")) {
+      const message = thrown.message.replace(/^error: /, "");
+      process.stdout.write(`${JSON.stringify({ error: { code: "input-invalid", message } })}\n`);
+    }
   }
 }

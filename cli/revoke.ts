@@ -14,7 +14,7 @@ import { duration, short } from "./terminal.ts";
 import { person, workerName } from "./who.ts";
 
 interface RevokeOptions {
-  readonly version: string;
+  readonly which: string;
   readonly leaked?: boolean;
   readonly cutFirst?: boolean;
   readonly yes?: boolean;
@@ -25,7 +25,7 @@ export function revokeCommand(): Command {
   const command = new Command("revoke")
     .description("cut a leaked credential off at its target, now, and give the fleet its successor")
     .argument("[secret]", "its reference; leave it out with --leaked")
-    .option("--version <version>", "current, previous, pending or a version's id", "current")
+    .option("--which <version>", "current, previous, pending or a version's id", "current")
     .option("--leaked", "find the secret by the leaked value, which is read from standard input")
     .option("--cut-first", "refuse the leaked one before its successor exists: agents fail until it does")
     .option("--yes", "go on though the value belongs to several secrets")
@@ -44,6 +44,9 @@ interface Revoked {
   readonly sessionsEnded: number;
   readonly survives: readonly string[];
   readonly successor: string | undefined;
+  readonly phase: string;
+  /** Why it is halted. */
+  readonly reason: string | undefined;
 }
 
 async function revoke(
@@ -62,7 +65,7 @@ async function revoke(
   const leaked = ref === undefined ? await readSecret("leaked value: ") : undefined;
   const started = Date.now();
   const found: readonly FingerprintMatch[] =
-    leaked === undefined ? [await named(opened, ref ?? "", options.version)] : await search(opened, leaked);
+    leaked === undefined ? [await named(opened, ref ?? "", options.which)] : await search(opened, leaked);
   const identifiedMs = Date.now() - started;
   if (found.length === 0) {
     terminal.warn("no secret under Keyturn has, or ever had, this value");
@@ -93,6 +96,7 @@ async function revoke(
   const errors = failures.map(({ code, message, remedy }) => ({ code, message, remedy }));
   terminal.result({ found: found.length, revoked, ...(errors.length > 0 ? { errors } : {}) });
   const codes = failures.map(({ code }) => exitCodeOf(code));
+  if (revoked.some(({ reason }) => reason !== undefined)) codes.push(exitCodes.halted);
   if (revoked.some(({ refused, successor }) => !refused || successor === undefined))
     codes.push(exitCodes.unavailable);
   return Math.max(exitCodes.done, ...codes);
@@ -160,25 +164,22 @@ async function follow(
       "it was retired before: the store has disabled it, as it does once the target is proven to refuse it",
     );
     const successor = record?.current?.version;
-    return {
-      ref,
-      version,
-      refused: true,
-      identifiedMs,
-      refusedMs: 0,
-      sessionsEnded: 0,
-      survives: [],
-      successor,
-    };
+    const done = { refused: true, identifiedMs, refusedMs: 0, sessionsEnded: 0, survives: [] };
+    return { ref, version, ...done, successor, phase: "idle", reason: undefined };
   }
-  const record = await drive(ref, ports, {
+  const driven = drive(ref, ports, {
     worker: workerName("cli"),
     terminal,
     signal,
     timeoutMs: options.timeout * 1_000,
     reached: (now) => isRefused(now, version) && !isCompromised(now, now.current),
+  }).finally(() => local.bus.wake());
+  const record = await driven.catch(async (thrown: unknown) => {
+    const known = (await ports.journal.load(ref))?.record;
+    // Out of time is not out of hand: what is done and what is owed is told all the same.
+    if (known === undefined || asKeyturnError(thrown).code !== "timeout") throw thrown;
+    return known;
   });
-  await local.bus.wake();
   const entry = record.compromised.find((one) => one.version === version);
   return {
     ref,
@@ -189,6 +190,8 @@ async function follow(
     sessionsEnded: entry?.sessionsEnded ?? 0,
     survives: entry?.survives ?? [],
     successor: isCompromised(record, record.current) ? undefined : record.current?.version,
+    phase: record.state.phase,
+    reason: record.state.phase === "halted" ? `${record.state.code}: ${record.state.reason}` : undefined,
   };
 }
 
@@ -197,9 +200,14 @@ function isRefused(record: RotationRecord, version: string): boolean {
 }
 
 function report(one: Revoked): string {
-  if (!one.refused)
-    return `${one.ref}  ${short(one.version)} is NOT yet proven refused; it is owed, and tried on`;
+  const name = `${one.ref}  ${short(one.version)}`;
+  if (one.reason !== undefined) {
+    return `${name} is NOT proven refused: halted, ${one.reason}; --cut-first cuts it off without a successor`;
+  }
+  if (!one.refused) {
+    return `${name} is NOT yet proven refused (${one.phase}); \`keyturn serve\` or this command again goes on`;
+  }
   const when = one.refusedMs === undefined ? "" : ` after ${duration(one.refusedMs)}`;
   const survives = one.survives.length === 0 ? "nothing survives" : `survives: ${one.survives.join(", ")}`;
-  return `${one.ref}  ${short(one.version)} is refused by its target${when}; ${one.sessionsEnded} sessions ended; ${survives}; successor ${short(one.successor)}`;
+  return `${name} is refused by its target${when}; ${one.sessionsEnded} sessions ended; ${survives}; successor ${one.successor === undefined ? "NOT out yet" : short(one.successor)}`;
 }

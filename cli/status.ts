@@ -45,6 +45,14 @@ interface SecretStatus {
   readonly reason: string | undefined;
   /** Current has leaked, and its successor is not out yet. */
   readonly compromised: boolean;
+  /** Versions that have leaked and are not yet proven refused. */
+  readonly leaked: readonly string[];
+  /** The last thing that failed in what is under way, and how long until it is tried again. */
+  readonly lastFailure:
+    | { readonly what: string; readonly agoMs: number; readonly nextInMs: number | undefined }
+    | undefined;
+  /** How long grace goes on at the most. */
+  readonly graceEndsInMs: number | undefined;
   readonly agents: { readonly live: number; readonly adopted: number };
   readonly laggards: readonly string[];
   readonly holders: readonly string[];
@@ -75,6 +83,14 @@ async function describe(ports: Ports, managed: ManagedSecret): Promise<SecretSta
     rotation: rotation && { version: rotation.id, kind: rotation.kind, requestedBy: rotation.requestedBy },
     reason: reasonOf(record),
     compromised: record !== undefined && isCompromised(record, record.current),
+    leaked: (record?.compromised ?? [])
+      .filter((entry) => entry.refusedAt === undefined)
+      .map(({ version }) => version),
+    lastFailure: record && (await lastFailure(ports, record, now)),
+    graceEndsInMs:
+      record?.state.phase === "grace"
+        ? Math.max(0, record.state.since + policy.graceAtMostMs - now)
+        : undefined,
     agents: { live: view.live, adopted: view.adopted },
     laggards: view.laggards,
     holders: view.holders,
@@ -87,6 +103,27 @@ async function describe(ports: Ports, managed: ManagedSecret): Promise<SecretSta
     })),
     waits: record?.wish && `${record.wish.kind} requested by ${record.wish.requestedBy}`,
   };
+}
+
+/** From the audit, while something is under way or owed; an audit that cannot be read is no reason to show nothing. */
+async function lastFailure(
+  ports: Ports,
+  record: RotationRecord,
+  now: number,
+): Promise<SecretStatus["lastFailure"]> {
+  if (record.state.phase === "idle" && record.debts.length === 0) return undefined;
+  let last: { readonly what: string; readonly agoMs: number } | undefined;
+  try {
+    for await (const { action, detail, at } of ports.audit.read(record.ref)) {
+      if (action.endsWith(".failed"))
+        last = { what: `${action.replace(".failed", "")}, ${detail}`, agoMs: now - at };
+      else if (action.endsWith(".done") || action === "debt.paid") last = undefined;
+    }
+  } catch {
+    return undefined;
+  }
+  const nextInMs = record.dueAt === null ? undefined : Math.max(0, record.dueAt - now);
+  return last && { ...last, nextInMs };
 }
 
 function reasonOf(record: RotationRecord | undefined): string | undefined {
@@ -126,6 +163,17 @@ function page(secret: SecretStatus): string {
   lines.push(`  agents    ${agents.live} live${byVersion.length === 0 ? "" : `: ${byVersion.join(", ")}`}`);
   if (secret.laggards.length > 0) lines.push(`  waits for ${secret.laggards.slice(0, 10).join(", ")}`);
   if (secret.holders.length > 0) lines.push(`  held by   ${secret.holders.slice(0, 10).join(", ")}`);
+  if (secret.graceEndsInMs !== undefined) {
+    lines.push(
+      `  grace     ends when every live agent has changed over, at the latest in ${duration(secret.graceEndsInMs)}`,
+    );
+  }
+  for (const version of secret.leaked) lines.push(`  LEAKED    ${short(version)} is not yet proven refused`);
+  if (secret.lastFailure !== undefined) {
+    const { what, agoMs, nextInMs } = secret.lastFailure;
+    const next = nextInMs === undefined ? "" : `; next try in ${duration(nextInMs)}`;
+    lines.push(`  failed    ${what} (${duration(agoMs)} ago${next})`);
+  }
   for (const debt of secret.debts) {
     lines.push(
       `  owed      ${short(debt.version)} (${debt.reason}) for ${duration(debt.sinceMs)}, ${debt.attempts} tries`,

@@ -13,13 +13,10 @@ export interface Terminal {
 }
 
 export function terminal(json: boolean): Terminal {
-  const quietPipe = (error: NodeJS.ErrnoException): void => {
-    // Whoever read has gone: there is nobody left to tell.
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  };
-  process.stdout.on("error", quietPipe);
-  process.stderr.on("error", quietPipe);
+  // Whoever read has gone, or the disk is full: there is nobody left to tell, and what is under way goes on to its end.
+  for (const stream of [process.stdout, process.stderr]) {
+    if (stream.listenerCount("error") === 0) stream.on("error", () => undefined);
+  }
   const colour = (style: "dim" | "yellow", text: string): string =>
     styleText(style, text, { stream: process.stderr });
   return {

@@ -16,7 +16,11 @@ interface ErrorRow {
 const table = {
   // The network, the target and the stores, now and then.
   unreachable: { disposition: "retry", remedy: "Check the host, the port, the network path and the server." },
-  timeout: { disposition: "retry", remedy: "Check the load and the network of the system named." },
+  timeout: {
+    disposition: "retry",
+    remedy:
+      "Check the load and the network of the system named; `keyturn serve` or the next command goes on.",
+  },
   throttled: { disposition: "retry", remedy: "Wait, or raise the quota of the system named." },
   "target-busy": {
     disposition: "retry",
@@ -70,7 +74,10 @@ const table = {
   "target-rejected": { disposition: "reject", remedy: "Read the target's answer in the message." },
   "request-refused": { disposition: "reject", remedy: "Read the reason in the message." },
   "input-invalid": { disposition: "reject", remedy: "Correct the argument or the input named." },
-  "manifest-invalid": { disposition: "reject", remedy: "Correct the line named in keyturn.yaml." },
+  "manifest-invalid": {
+    disposition: "reject",
+    remedy: "Correct what the message names; `keyturn init` makes a manifest where there is none.",
+  },
   "access-denied": { disposition: "reject", remedy: "Use a token that is enrolled for this secret's fleet." },
   "key-missing": { disposition: "reject", remedy: "Give the store's key by its file or the environment." },
 
@@ -81,7 +88,7 @@ const table = {
   },
   "fence-conflict": {
     disposition: "halt",
-    remedy: "Two rotations claim one epoch; see the runbook for two installations.",
+    remedy: "Two rotations claim one epoch: look for a second installation on this target.",
   },
   "pending-lost": {
     disposition: "halt",
@@ -94,7 +101,7 @@ const table = {
   "schema-newer": { disposition: "halt", remedy: "Upgrade Keyturn: a newer one has written this record." },
   "data-broken": {
     disposition: "halt",
-    remedy: "Restore the file named from a backup; what is broken is kept beside it.",
+    remedy: "Restore the file named from a backup.",
   },
   internal: {
     disposition: "halt",

@@ -44,14 +44,30 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
 async function assertReady(managed: ManagedSecret, ports: Ports): Promise<void> {
   const { ref, type, config, admin } = managed;
   const rotator = await ports.rotators.load(type);
-  rotator.checkConfig(config);
+  named(ref, () => rotator.checkConfig(config));
   const login = admin === undefined ? undefined : await ports.store.read(admin, "current");
   if (admin !== undefined && login === undefined) {
     throw new KeyturnError("secret-missing", `the administering login ${admin} of ${ref} is not stored`);
   }
-  if (login !== undefined) rotator.checkAdmin(login.value);
+  if (login !== undefined) named(`${admin}`, () => rotator.checkAdmin(login.value));
+  if (admin === undefined && rotator.needsAdmin) {
+    throw new KeyturnError(
+      "config-invalid",
+      `${ref} names no administering login: write \`admin: { secret: … }\``,
+    );
+  }
   const current = await ports.store.read(ref, "current");
-  if (current !== undefined) rotator.checkCredential(current.value);
+  if (current !== undefined) named(ref, () => rotator.checkCredential(current.value));
+}
+
+/** Says of which secret the check speaks. */
+function named(ref: string, check: () => void): void {
+  try {
+    check();
+  } catch (thrown) {
+    const { code, message } = asKeyturnError(thrown);
+    throw new KeyturnError(code, `${ref}: ${message}`, { cause: thrown });
+  }
 }
 
 /** What the store says of a secret that the journal does not know: nothing yet, or a value that somebody put there. */

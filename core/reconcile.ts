@@ -64,7 +64,6 @@ class Run {
   #session = new Session();
 
   constructor(ports: Ports, managed: ManagedSecret, rotator: Rotator, options: ReconcileOptions) {
-    this.#redactor = new Redactor();
     this.#ports = { ...ports, log: redactingLog(ports.log, this.#redactor) };
     this.#managed = managed;
     this.#rotator = rotator;

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { KeyturnError } from "./errors.ts";
+import { type ErrorCode, KeyturnError } from "./errors.ts";
 import type { Clock, Log, Random } from "./ports.ts";
 import { Secret } from "./secret.ts";
 
@@ -62,6 +62,8 @@ export interface Finding {
   readonly check: string;
   readonly ok: boolean;
   readonly message: string;
+  /** What is wrong, by the table of errors; where every finding has the same, its remedy is told. */
+  readonly code?: ErrorCode | undefined;
 }
 
 /** What a type needs of its surroundings; read by the infrastructure code. */
@@ -115,6 +117,8 @@ export interface Rotator {
   readonly type: string;
   readonly overlap: "both-live" | "cutover";
   readonly needs: Needs;
+  /** Whether it works without an administering login. */
+  readonly needsAdmin: boolean;
   /** Throws `config-invalid` that names the field. */
   checkConfig(config: unknown): void;
   /** Throws `credential-invalid` that names the field. */
@@ -171,6 +175,7 @@ export function defineRotator<Config, Credential extends object, Admin>(
     type,
     overlap: definition.overlap,
     needs: definition.needs,
+    needsAdmin: !z.safeParse(definition.admin, undefined).success,
     checkConfig: (config) => void readConfig(config),
     checkCredential: (value) => void readCredential(value),
     checkAdmin: (value) => void readAdmin(value),
@@ -215,7 +220,9 @@ function parse<T>(
 ): T {
   const result = z.safeParse(schema, input);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "value"}: ${issue.message}`);
+  const problems = result.error.issues.map(
+    (issue) => `${issue.path.join(".")}${issue.path.length > 0 ? ": " : ""}${issue.message}`,
+  );
   throw new KeyturnError(code, `${what} is not usable: ${problems.join("; ")}`);
 }
 

@@ -78,7 +78,9 @@ async function candidate(
     const wrong = (await rotator.preflight(context)).filter((finding) => !finding.ok);
     if (wrong.length > 0) {
       const list = wrong.map((finding) => `${finding.check}: ${finding.message}`).join("; ");
-      throw new KeyturnError("target-rejected", `not ready for a rotation: ${list}`);
+      const [code, ...others] = new Set(wrong.map((finding) => finding.code));
+      const known = others.length === 0 ? code : undefined;
+      throw new KeyturnError(known ?? "target-rejected", `not ready for a rotation: ${list}`);
     }
   }
   if (rotation.restores !== undefined) return (await required(stand, rotation.restores)).value;

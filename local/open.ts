@@ -4,6 +4,7 @@ import { KeyturnError } from "../core/errors.ts";
 import { newId } from "../core/identifier.ts";
 import type { AuditLog, Clock, Fingerprinter, Journal, Random, SecretStore } from "../core/ports.ts";
 import { openAuditLog } from "./audit-log.ts";
+import { brokenAudit, brokenBus, brokenTokens } from "./broken.ts";
 import { systemClock } from "./clock.ts";
 import type { Database } from "./database.ts";
 import { type LocalEventBus, openEventBus } from "./event-bus.ts";
@@ -74,9 +75,14 @@ async function openFolder(options: LocalOptions): Promise<LocalStore> {
   const socketPath = file("agents.sock");
   const waker = new Waker(socketPath);
   const journal = opened.use(await openJournal(file(journalName), isNew));
-  const bus = opened.use(await openEventBus(file("events.db"), isNew, { clock, waker }));
-  const audit = opened.use(await openAuditLog(file("audit"), isNew));
-  const tokens = opened.use(await openTokens(file("tokens.db"), isNew, { clock, random: systemRandom }));
+  // What is written and told besides may be broken, and the rest still has to work: an emergency above all.
+  const bus = opened.use(
+    await openEventBus(file("events.db"), isNew, { clock, waker }).catch(brokenBus(waker)),
+  );
+  const audit = opened.use(await openAuditLog(file("audit"), isNew).catch(brokenAudit));
+  const tokens = opened.use(
+    await openTokens(file("tokens.db"), isNew, { clock, random: systemRandom }).catch(brokenTokens),
+  );
   if (isNew) await secrets.write(() => remember(secrets, "ready", "yes"));
 
   const owned = opened.move();

@@ -280,6 +280,8 @@ test("the dry run says what is missing, and changes nothing", async () => {
   const [target, steps] = await arrange();
   const { superuser, owner, administrator, slots } = target;
   expect((await steps.preflight()).every(({ ok }) => ok)).toBe(true);
+  const restored = (await steps.preflight({}, 0)).filter(({ ok }) => !ok);
+  expect(restored.every((finding) => finding.code === "superseded")).toBe(true);
   await superuser.query(`ALTER ROLE "${owner}" LOGIN; REVOKE "${owner}" FROM "${administrator.username}";
     REVOKE pg_signal_backend FROM "${administrator.username}"; ALTER ROLE "${administrator.username}" NOCREATEROLE;
     CREATE ROLE "${slots[1]}"; CREATE ROLE "keyturn_lock_${owner}"`);

@@ -1,4 +1,4 @@
-import { asKeyturnError } from "../../core/errors.ts";
+import { asKeyturnError, type ErrorCode } from "../../core/errors.ts";
 import type { Finding, StepContext } from "../../core/rotator.ts";
 import type { Admin, Connection } from "./config.ts";
 import { administer, type Session } from "./connection.ts";
@@ -18,7 +18,7 @@ export async function preflight(context: Context): Promise<readonly Finding[]> {
   } catch (thrown) {
     const error = asKeyturnError(thrown);
     if (error.disposition === "retry") throw error;
-    return [{ check: "connection", ok: false, message: error.message }];
+    return [{ check: "connection", ok: false, message: error.message, code: error.code }];
   }
   const { config, admin } = context;
   const facts = await factsOf(session, config.owner, admin.username);
@@ -28,35 +28,35 @@ export async function preflight(context: Context): Promise<readonly Finding[]> {
       ok: true,
       message: `${admin.username} logs in over TLS at ${config.host}:${config.port}`,
     },
-    finding("password", session.authenticated && !facts.trusts, {
+    finding("password", "not-authenticated", session.authenticated && !facts.trusts, {
       yes: "the server asks for the password by SCRAM",
       no: session.authenticated
         ? "pg_hba.conf has a rule that lets the logins in without SCRAM (trust or password)"
         : "the server let the administering login in without asking for its password: look for trust in pg_hba.conf",
     }),
-    finding("writable", !facts.standby, {
+    finding("writable", "target-rejected", !facts.standby, {
       yes: "the server is no standby",
       no: "the server is a standby: name the primary",
     }),
-    finding("createrole", facts.createrole, {
+    finding("createrole", "admin-lacks-rights", facts.createrole, {
       yes: `${admin.username} may make roles`,
       no: `${admin.username} lacks CREATEROLE`,
     }),
-    finding("sessions", facts.signals && facts.sees, {
+    finding("sessions", "admin-lacks-rights", facts.signals && facts.sees, {
       yes: `${admin.username} may see and end sessions`,
       no: `${admin.username} lacks ${facts.signals ? "pg_read_all_stats" : "pg_signal_backend"}`,
     }),
     ownerFinding(facts, config.owner),
-    finding("grant", facts.grants, {
+    finding("grant", "admin-lacks-rights", facts.grants, {
       yes: `${admin.username} may grant ${config.owner}`,
       no: `${admin.username} lacks the ADMIN option on ${config.owner}`,
     }),
-    finding("marker", facts.marker, {
+    finding("marker", "not-managed", facts.marker, {
       yes: `the lock role ${markerOf(config.owner)} is free or ours`,
       no: `the lock role ${markerOf(config.owner)} was made by another administering login`,
     }),
     ...slotsOf(config.owner).map((slot) => slotFinding(slot, facts, context)),
-    finding("connections", facts.free >= 3, {
+    finding("connections", "target-busy", facts.free >= 3, {
       yes: `${facts.free} connection slots are free`,
       no: `only ${facts.free} connection slots are free`,
     }),
@@ -118,10 +118,10 @@ async function trusts(session: Session, owner: string): Promise<boolean> {
 }
 
 function ownerFinding({ owner }: Facts, name: string): Finding {
-  if (owner === null) return { check: "owner", ok: false, message: `the owner role ${name} does not exist` };
-  return finding("owner", owner.length === 0, {
+  const no = owner === null ? "does not exist" : `must not be ${owner.join(", ")}`;
+  return finding("owner", "config-invalid", owner?.length === 0, {
     yes: `the owner role ${name} exists, and nobody logs in as it`,
-    no: `the owner role ${name} must not be ${owner.join(", ")}`,
+    no: `the owner role ${name} ${no}`,
   });
 }
 
@@ -130,19 +130,28 @@ function slotFinding(slot: string, { slots }: Facts, { fence, admin }: Context):
   const check = `login ${slot}`;
   if (found === undefined) return { check, ok: true, message: "does not exist yet" };
   const mark = readFence(found.comment);
-  if (mark === undefined) return { check, ok: false, message: "exists, and was not made by Keyturn" };
-  if (!found.administered)
-    return { check, ok: false, message: `${admin.username} lacks the ADMIN option on it` };
-  return finding(check, mark.secret === fence.ref && mark.installation === fence.installation, {
+  if (mark === undefined) {
+    return finding(check, "not-managed", false, { yes: "", no: "exists, and was not made by Keyturn" });
+  }
+  if (!found.administered) {
+    const no = `${admin.username} lacks the ADMIN option on it`;
+    return finding(check, "admin-lacks-rights", false, { yes: "", no });
+  }
+  if (mark.secret !== fence.ref || mark.installation !== fence.installation) {
+    const no = `belongs to secret ${mark.secret} of installation ${mark.installation}`;
+    return finding(check, "not-managed", false, { yes: "", no });
+  }
+  return finding(check, "superseded", mark.seen <= fence.epoch, {
     yes: `is ours, and has seen epoch ${mark.seen}`,
-    no: `belongs to secret ${mark.secret} of installation ${mark.installation}`,
+    no: `has seen epoch ${mark.seen}, and the journal is at ${fence.epoch}: was it restored from a backup?`,
   });
 }
 
 function finding(
   check: string,
+  code: ErrorCode,
   ok: boolean,
   messages: { readonly yes: string; readonly no: string },
 ): Finding {
-  return { check, ok, message: ok ? messages.yes : messages.no };
+  return ok ? { check, ok, message: messages.yes } : { check, ok, message: messages.no, code };
 }
