@@ -110,7 +110,10 @@ async function init(
 /** An entry that is there stays as it is; one that says something else than the command is not argued with. */
 function keepOrAdd(entry: NewSecret, terminal: Terminal): void {
   const known = loadManifest(entry.path, { types: rotatorTypes }).secrets.get(entry.ref);
-  if (known === undefined) return addToManifest(entry);
+  if (known === undefined) {
+    addToManifest(entry);
+    return;
+  }
   const { tls: _, ...said } = Object(known.config);
   const { tls: __, ...asked } = Object(entry.config);
   if (!isDeepStrictEqual(said, asked) || known.admin !== entry.adminRef) {
