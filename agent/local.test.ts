@@ -92,7 +92,7 @@ it("tries again while the store is down, for a bounded time, and stops when it i
   await expect(transport.read(ref, "current")).rejects.toMatchObject({ code: "store-unavailable" });
   const begun = Date.now();
   await expect(transport.report([], AbortSignal.timeout(50))).rejects.toMatchObject({ code: "unreachable" });
-  expect(Date.now() - begun).toBeLessThan(500);
+  expect(Date.now() - begun).toBeLessThan(2_000);
   transport.close();
 });
 

@@ -30,7 +30,7 @@ describe("an emergency", () => {
     expect(await database.cut("billing_a")).toBeGreaterThan(0);
     const cutAt = Date.now();
     expect(await whoAmI(pool)).toBe("billing_b");
-    expect(Date.now() - cutAt).toBeLessThan(1_000);
+    expect(Date.now() - cutAt).toBeLessThan(3_000);
     await sleep(100);
     const { failures } = await load.stop();
     expect(failures).toEqual([]);

@@ -107,7 +107,8 @@ test("a worker that is frozen in the middle of its set holds nobody up", async (
   const value = await steps.create();
   const began = performance.now();
   await steps.set(2, value);
-  expect(performance.now() - began).toBeLessThan(1_000);
+  // A lock that was held would have made it fail; the bound is generous, for machines are noisy.
+  expect(performance.now() - began).toBeLessThan(3_000);
   frozen.connection.stream.resume();
   await waiting;
   await expect(change(frozen, "set", 1, lost)).rejects.toMatchObject({ code: "KT001" });
