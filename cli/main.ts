@@ -45,6 +45,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     program.addCommand(command.copyInheritedSettings(program).configureHelp({ showGlobalOptions: true }));
   }
   try {
+    refuseVersionOf(program, argv);
     await program.parseAsync([...argv]);
   } catch (thrown) {
     // Commander has said what is wrong; help and version are no errors.
@@ -55,4 +56,13 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(`${JSON.stringify({ error: { code: "input-invalid", message } })}\n`);
     }
   }
+}
+
+/** `revoke x --version y` must not print our own version, end with 0, and leave the credential as it is. */
+function refuseVersionOf(program: Command, argv: readonly string[]): void {
+  const asks = argv.includes("--version") || argv.includes("-V");
+  const command = program.commands.find((known) => argv.slice(2).includes(known.name()));
+  if (!asks || command === undefined) return;
+  const hint = command.name() === "revoke" ? "; a version to revoke is named by --which" : "";
+  program.error(`error: '${command.name()}' has no option '--version'${hint}`);
 }

@@ -471,6 +471,9 @@ describe("bad input is told clearly, before anything has changed", () => {
     expect((await keyturn(["rotate"])).code).toBe(2);
     expect((await keyturn(["rotat", ref])).stderr).toContain("rotate");
     expect((await keyturn(["revoke"])).code).toBe(2);
+    const version = await keyturn(["revoke", ref, "--version", "current"]);
+    expect([version.code, version.stdout]).toEqual([2, ""]);
+    expect(version.stderr).toContain("--which");
     expect((await keyturn(["--help"])).stdout).toContain("Exit codes");
   });
 });
