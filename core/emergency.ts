@@ -130,9 +130,8 @@ function urgently(record: RotationRecord, around: Surroundings): Transition {
 
 /** What a halted rotation may have left alive at the target. */
 function leftBehind({ from, rotation }: Extract<State, { phase: "halted" }>): VersionMark | undefined {
-  return from === "grace" || from === "retire"
-    ? rotation?.previous
-    : (rotation?.pending ?? rotation?.restores);
+  const published = from === "announce" || from === "grace" || from === "retire";
+  return published ? rotation?.previous : (rotation?.pending ?? rotation?.restores);
 }
 
 function cutNow(record: RotationRecord, mark: VersionMark, { now }: Surroundings): Transition {

@@ -111,6 +111,11 @@ export async function storeValue(
 ): Promise<string> {
   const version = newId(ports.random);
   const current = await ports.store.read(ref, "current");
+  const pending = await ports.store.read(ref, "pending");
+  // What is only held has no rotation: its pending value is what an earlier attempt that died has left.
+  if (pending !== undefined && ports.secrets.get(ref) === undefined) {
+    await ports.store.discardPending(ref, pending.version);
+  }
   await ports.store.savePending(ref, version, value);
   await ports.store.promote(ref, version, current?.version);
   await ports.journal.remember(ref, version, fingerprintFields(fields, ports.fingerprinter));

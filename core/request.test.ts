@@ -377,3 +377,9 @@ test("a debt only becomes more urgent", () => {
   );
   expect(again.debts).toEqual([{ ...known, attempts: 0 }]);
 });
+
+test("the old version of a rotation that was halted once it was published is owed when current leaks", () => {
+  const record = { ...recordIn("halted from grace"), state: halted("announce") };
+  const leak: Request = { kind: "emergency", by: "ann", version: mark("v2"), cutFirst: false };
+  expect(answer(record, leak, around).record.debts).toMatchObject([{ version: "v1" }]);
+});
