@@ -4,6 +4,7 @@ import { type Action, decide, needsFleet } from "./decide.ts";
 import type { FleetView } from "./fleet.ts";
 import type { Policy } from "./ports.ts";
 import { type Debt, newRecord, type Rotation, type RotationRecord, type State } from "./record.ts";
+import { every } from "./schedule.ts";
 
 const now = 1_000_000;
 /** Grace lasts from 2 s to 60 s, agents are looked for twice a cache TTL. */
@@ -114,17 +115,17 @@ describeCases("idle", {
   "without a schedule waits for a request": { record: record(), expected: "wait" },
   "waits until current is old enough": {
     record: record(),
-    policy: { everyMs: 6_000 },
+    policy: { schedule: every(6_000) },
     expected: "wait 1000",
   },
   "begins at the very moment": {
     record: record(),
-    policy: { everyMs },
+    policy: { schedule: every(everyMs) },
     expected: "to create, rotate.began",
   },
   "without a current version has nothing to schedule by": {
     record: { ...newRecord("app/db") },
-    policy: { everyMs },
+    policy: { schedule: every(everyMs) },
     expected: "wait",
   },
   "a wish to rotate begins": {
@@ -169,7 +170,7 @@ describeCases("idle", {
   },
   "the schedule waits for a debt that waits": {
     record: record({ debts: [debt("v0", { notBefore: now + 300 })] }),
-    policy: { everyMs },
+    policy: { schedule: every(everyMs) },
     expected: "wait 300",
   },
   "an emergency does not wait for a debt that waits": {
@@ -180,7 +181,7 @@ describeCases("idle", {
 
 describe("who began it is kept", () => {
   test.each([
-    ["schedule", { record: record(), policy: { everyMs } }, "schedule", false],
+    ["schedule", { record: record(), policy: { schedule: every(everyMs) } }, "schedule", false],
     ["wish", { record: record({ wish: { ...wish, kind: "rotate" } }) }, "ann", false],
     ["emergency", { record: record({ compromised: [leaked] }) }, "emergency", true],
   ] as const)("%s", (_, from, requestedBy, isUrgent) => {
@@ -444,7 +445,7 @@ describeCases("undo and halted", {
   "halted waits for a person": { record: record({ state: halted }), expected: "wait" },
   "halted begins nothing, whatever is wished, scheduled or leaked": {
     record: record({ state: halted, wish: { ...wish, kind: "rotate" }, compromised: [leaked] }),
-    policy: { everyMs: 1 },
+    policy: { schedule: every(1) },
     expected: "wait",
   },
   "halted goes on to pay what is owed": {

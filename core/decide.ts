@@ -1,5 +1,6 @@
 import { pollMs } from "./debt.ts";
 import { type FleetView, isReleased } from "./fleet.ts";
+import { heldUntil } from "./intervene.ts";
 import type { Debt, Rotation, RotationRecord, State } from "./record.ts";
 import { rollForward } from "./request.ts";
 import {
@@ -12,6 +13,9 @@ import {
   stay,
   type Transition,
 } from "./transition.ts";
+
+/** Who asked for a rotation that began by itself. */
+export const scheduled = "schedule";
 
 export type StepName = "create" | "set" | "test" | "finish" | "announce" | "undo" | "confirm";
 
@@ -47,7 +51,8 @@ export function decide(record: RotationRecord, fleet: FleetView, around: Surroun
  * owed on its slot refused), unless it has to wait itself; a candidate that is being published is not cut; and what a retire
  * is for is paid by retire's own rules.
  */
-function mayPay({ state }: RotationRecord, debt: Debt, now: number): boolean {
+function mayPay({ state, paused }: RotationRecord, debt: Debt, now: number): boolean {
+  if (paused !== undefined && debt.reason !== "leaked") return false;
   const publishing = state.phase === "finish" || state.phase === "announce";
   if (publishing && debt.version === state.rotation.id) return false;
   if (debt.cutFirst) return true;
@@ -98,6 +103,7 @@ function decideIdle(record: RotationRecord, around: Surroundings): Action {
       ? { do: "wait", until: record.urgentNotBefore }
       : change(begin(record, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around));
   }
+  if (record.paused !== undefined) return { do: "wait", until: undefined };
   // A rotation takes the slot that a debt still holds: it waits until the debt is paid.
   if (record.debts.length > 0) return { do: "wait", until: undefined };
   if (record.wish !== undefined) {
@@ -108,11 +114,15 @@ function decideIdle(record: RotationRecord, around: Surroundings): Action {
     }
     return change(begin(record, { kind: "rotate", urgent: false, requestedBy }, around));
   }
-  if (policy.everyMs === undefined || record.current === undefined) return { do: "wait", until: undefined };
-  const scheduled = Math.max(record.current.since + policy.everyMs, record.scheduleNotBefore);
-  return now < scheduled
-    ? { do: "wait", until: scheduled }
-    : change(begin(record, { kind: "rotate", urgent: false, requestedBy: "schedule" }, around));
+  if (policy.schedule === undefined || record.current === undefined) return { do: "wait", until: undefined };
+  const begins = Math.max(
+    policy.schedule.next(record.current.since, now),
+    record.scheduleNotBefore,
+    around.quotaOpensAt ?? 0,
+  );
+  return now < begins
+    ? { do: "wait", until: begins }
+    : change(begin(record, { kind: "rotate", urgent: false, requestedBy: scheduled }, around));
 }
 
 function decideGrace(
@@ -132,9 +142,13 @@ function decideGrace(
     );
     return change(rolled);
   }
-  const earliestEnd = state.since + Math.max(policy.graceAtLeastMs, policy.cacheTtlMs);
+  const allowed = state.since + Math.max(policy.graceAtLeastMs, policy.cacheTtlMs);
+  const earliestEnd = Math.max(allowed, heldUntil(record, now) ?? 0);
   const latestEnd = Math.max(earliestEnd, state.since + policy.graceAtMostMs);
   if (isReleased(fleet) && !state.adopted) return change(adopted(record, state, fleet));
+  if (record.paused !== undefined) {
+    return now >= state.confirmAt ? { do: "step", step: "confirm" } : { do: "wait", until: state.confirmAt };
+  }
   const retire = (forced: boolean, why: string): Action =>
     change(enterRetire(record, rotation, { forced, why }, around));
   if (now >= earliestEnd && isReleased(fleet)) return retire(false, "every live agent has released it");
@@ -194,7 +208,10 @@ function decideRetire(
 ): Action {
   const debt = record.debts.find((other) => other.fingerprint === state.rotation.previous?.fingerprint);
   if (debt === undefined) return change(enterIdle(record, state.rotation));
-  if (now < debt.notBefore) return { do: "wait", until: debt.notBefore };
+  if (record.paused !== undefined && debt.reason !== "leaked") return { do: "wait", until: undefined };
+  const kept = state.forced ? undefined : heldUntil(record, now);
+  const notBefore = Math.max(debt.notBefore, kept ?? 0);
+  if (now < notBefore) return { do: "wait", until: notBefore };
   const cuts = state.forced || (policy.onLaggards === "retire" && now >= state.since + policy.graceAtMostMs);
   // A hold may have slipped in just before retire began.
   if (!cuts && fleet.laggards.length > 0) {

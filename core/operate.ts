@@ -1,13 +1,15 @@
 import { commit } from "./commit.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
+import { viewFleet } from "./fleet.ts";
 import { newId } from "./identifier.ts";
+import { objectionTo } from "./intervene.ts";
 import type { FingerprintMatch, ManagedSecret, Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
 import { type Answer, answer, type Request } from "./request.ts";
 import type { Secret } from "./secret.ts";
-import { type Surroundings, stay } from "./transition.ts";
+import { rotationOf, type Surroundings, stay } from "./transition.ts";
 
 /**
  * Records a request, whoever is at work: only the record changes, so it is done at once. `reconcile` carries it out.
@@ -28,6 +30,8 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
       now: ports.clock.now(),
       newId: newId(ports.random),
     };
+    const objection = await objectionOf(record, what, managed, ports);
+    if (objection !== undefined) return { ...stay(record), answer: "refused", why: objection };
     const answered = answer(record, what, around);
     if (answered.answer === "refused" || answered.record === record) return answered;
     try {
@@ -38,6 +42,21 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
       if (asKeyturnError(thrown).code !== "conflict") throw thrown;
     }
   }
+}
+
+/** Ending a grace by hand cuts off whoever still needs the old credential: that is said first. */
+async function objectionOf(
+  record: RotationRecord,
+  what: Request,
+  { policy }: ManagedSecret,
+  { journal, clock }: Ports,
+): Promise<string | undefined> {
+  if (what.kind !== "retire" || what.insist) return undefined;
+  const now = clock.now();
+  const versions = { old: rotationOf(record.state)?.previous?.version, new: record.current?.version ?? "" };
+  const fleet = viewFleet(await journal.agents(record.ref), versions, policy, now);
+  const objection = objectionTo(record, fleet, now);
+  return objection && `${objection}; insist to cut it off nevertheless`;
 }
 
 /** What a rotation would stumble over at once is told before it begins: the manifest's config and the stored values. */
@@ -126,9 +145,9 @@ export async function storeValue(
 export async function enrolSchedules(ports: Ports): Promise<void> {
   for (const ref of ports.secrets.refs()) {
     const loaded = await ports.journal.load(ref);
-    const every = ports.secrets.get(ref)?.policy.everyMs;
-    if (loaded === undefined || every === undefined || loaded.record.current === undefined) continue;
-    const dueAt = loaded.record.current.since + every;
+    const schedule = ports.secrets.get(ref)?.policy.schedule;
+    if (loaded === undefined || schedule === undefined || loaded.record.current === undefined) continue;
+    const dueAt = schedule.next(loaded.record.current.since, ports.clock.now());
     const { record } = loaded;
     if (record.state.phase !== "idle" || (record.dueAt !== null && record.dueAt <= dueAt)) continue;
     await commit(ports, loaded.revision, stay({ ...record, dueAt }), "keyturn").catch((thrown: unknown) => {

@@ -3,6 +3,7 @@ import type { RotationEvent } from "./events.ts";
 import type { AgentReport, AgentState } from "./fleet.ts";
 import type { RotationRecord } from "./record.ts";
 import type { Rotator } from "./rotator.ts";
+import type { Schedule } from "./schedule.ts";
 import type { Secret } from "./secret.ts";
 
 /** One value of a secret, as a store holds it. `version` is the id of the rotation that made it. */
@@ -128,8 +129,8 @@ export interface ManagedSecret {
 }
 
 export interface Policy {
-  /** Rotate when current is this old. Undefined: only on request. */
-  readonly everyMs: number | undefined;
+  /** Undefined: only on request. */
+  readonly schedule: Schedule | undefined;
   /** The longest time an agent may go on with a value it has read. */
   readonly cacheTtlMs: number;
   readonly graceAtLeastMs: number;

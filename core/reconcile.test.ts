@@ -8,6 +8,7 @@ import { identify, request, versionMark } from "./operate.ts";
 import type { Policy, Stage } from "./ports.ts";
 import { reconcile } from "./reconcile.ts";
 import type { RotationRecord } from "./record.ts";
+import { every } from "./schedule.ts";
 import { Secret } from "./secret.ts";
 
 const ref = "app/db";
@@ -275,4 +276,19 @@ describe("cut first", () => {
     expect(await it.login("current")).toBe(true);
     expect((await it.record()).debts).toEqual([]);
   });
+});
+
+test("a schedule waits for its quota, and counts against it once it has begun", async () => {
+  const { ports, clock, rotate, until } = world("both-live", { schedule: every(10_000) });
+  await rotate();
+  await until("idle");
+  clock.advance(10_000);
+  const opens = clock.now() + 7_000;
+  const taken: number[] = [];
+  const quota = { opensAt: () => opens, took: (at: number) => void taken.push(at) };
+  expect(await reconcile(ref, ports, { worker: "worker", quota })).toMatchObject({ until: opens });
+  expect(taken).toEqual([]);
+  clock.advance(7_000);
+  await reconcile(ref, ports, { worker: "worker", quota });
+  expect(taken).toEqual([opens]);
 });

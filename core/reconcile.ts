@@ -1,5 +1,5 @@
 import { commit, flush } from "./commit.ts";
-import { type Action, decide, needsFleet } from "./decide.ts";
+import { type Action, decide, needsFleet, scheduled } from "./decide.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { type FleetView, viewFleet } from "./fleet.ts";
 import { newId } from "./identifier.ts";
@@ -20,6 +20,8 @@ export interface ReconcileOptions {
   readonly isGone?: (worker: string) => boolean;
   /** No new step begins after this time; the record stays due. */
   readonly until?: number;
+  /** How often scheduled rotations may begin; courtesy to the targets, kept by whoever reconciles. Requests are never held up. */
+  readonly quota?: { opensAt(now: number): number; took(now: number): void };
   /** Told of every change, after it is saved. */
   readonly observe?: (transition: Transition) => void;
 }
@@ -100,6 +102,7 @@ class Run {
         return this.#rest(loaded, record, action.until);
       case "change":
         await this.#save(loaded.revision, this.#leased(action.transition));
+        this.#countScheduled(action.transition);
         return undefined;
       case "step":
       case "settle": {
@@ -171,6 +174,11 @@ class Run {
     return this.#save(loaded.revision, this.#leased(stay(record)));
   }
 
+  #countScheduled({ record: { state } }: Transition): void {
+    const began = state.phase === "create" && state.rotation.requestedBy === scheduled;
+    if (began) this.#options.quota?.took(this.#ports.clock.now());
+  }
+
   #leased(transition: Transition): Transition {
     // Twice the deadline: a lease that was just renewed covers the next step without another save.
     const now = this.#ports.clock.now();
@@ -202,11 +210,9 @@ class Run {
   }
 
   #around(): Surroundings {
-    return {
-      policy: this.#managed.policy,
-      overlap: this.#rotator.overlap,
-      now: this.#ports.clock.now(),
-      newId: newId(this.#ports.random),
-    };
+    const now = this.#ports.clock.now();
+    const { policy } = this.#managed;
+    const quotaOpensAt = this.#options.quota?.opensAt(now) ?? 0;
+    return { policy, overlap: this.#rotator.overlap, now, newId: newId(this.#ports.random), quotaOpensAt };
   }
 }

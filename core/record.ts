@@ -103,6 +103,13 @@ export const Wish = z.object({
 });
 export type Wish = z.infer<typeof Wish>;
 
+/** A person's word that nothing should happen by itself for now. */
+export const Paused = z.object({ by: z.string(), reason: z.string(), at: z.number() });
+
+/** A person's word that the old credential has to live on until that time. */
+export const Hold = z.object({ by: z.string(), reason: z.string(), at: z.number(), until: z.number() });
+export type Hold = z.infer<typeof Hold>;
+
 const schemaVersion = 1;
 
 /** All that Keyturn knows of one secret; the journal holds one for each. */
@@ -116,6 +123,9 @@ export const RotationRecord = z.object({
   debts: z.array(Debt),
   compromised: z.array(Compromised),
   wish: z.optional(Wish),
+  paused: z.optional(Paused),
+  /** Those that are over are dropped when the next one comes. */
+  holds: z._default(z.array(Hold), []),
   /** No urgent rotation begins before this time: an emergency that keeps failing must not spin. */
   urgentNotBefore: z.number(),
   urgentAttempts: z.number(),
@@ -157,6 +167,7 @@ export function newRecord(ref: string): RotationRecord {
     state: { phase: "idle" },
     debts: [],
     compromised: [],
+    holds: [],
     urgentNotBefore: 0,
     urgentAttempts: 0,
     scheduleNotBefore: 0,

@@ -1,4 +1,5 @@
 import { cutOff } from "./emergency.ts";
+import { type Intervention, intervene } from "./intervene.ts";
 import type { RotationRecord, State, VersionMark } from "./record.ts";
 import {
   beforeFinish,
@@ -23,8 +24,9 @@ export type Request =
       readonly version: VersionMark;
       readonly cutFirst: boolean;
     }
-  /** Ends a halt: the same state again, its tries counted anew. */
-  | { readonly kind: "resume"; readonly by: string };
+  /** Ends a pause, and a halt: the same state again, its tries counted anew. */
+  | { readonly kind: "resume"; readonly by: string }
+  | Intervention;
 
 /**
  * - `began`: a rotation, an undo, a rollback or a cut begins by this request.
@@ -54,6 +56,13 @@ export function answer(record: RotationRecord, request: Request, around: Surroun
       return began(cutOff(record, request, around), "the version is being cut off");
     case "resume":
       return resume(record, request.by, around);
+    case "pause":
+    case "hold":
+    case "release":
+    case "retire": {
+      const { answer: kind, transition, why } = intervene(record, request, around);
+      return as(kind, transition, why);
+    }
   }
 }
 
@@ -61,6 +70,9 @@ function rotate(record: RotationRecord, by: string, around: Surroundings): Answe
   const { state } = record;
   switch (state.phase) {
     case "idle":
+      if (record.paused !== undefined) {
+        return refuse(record, `paused by ${record.paused.by}: ${record.paused.reason}; resume it first`);
+      }
       if (record.debts.length > 0) {
         const versions = record.debts.map((debt) => debt.version).join(", ");
         return wish(record, "rotate", by, `not yet proven refused, and paid first: ${versions}`, around);
@@ -183,10 +195,15 @@ export function rollForward(
 }
 
 function resume(record: RotationRecord, by: string, { now }: Surroundings): Answer {
-  const { state } = record;
-  if (state.phase !== "halted") return as("nothing", stay(record), "it is not halted");
+  const { state, paused } = record;
+  const woken = { ...record, paused: undefined };
+  if (state.phase !== "halted") {
+    if (paused === undefined) return as("nothing", stay(record), "it is neither halted nor paused");
+    const note = { action: "resumed", detail: `after the pause of ${paused.by}`, actor: by };
+    return began(stay(woken, note), "it goes on by itself again");
+  }
   const note = { action: "resumed", detail: `after ${state.code} in ${state.from}`, actor: by };
-  return began(stay({ ...record, state: resumedState(state, now) }, note), `it goes on with ${state.from}`);
+  return began(stay({ ...woken, state: resumedState(state, now) }, note), `it goes on with ${state.from}`);
 }
 
 function resumedState(state: Extract<State, { phase: "halted" }>, now: number): State {

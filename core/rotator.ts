@@ -66,6 +66,23 @@ export interface Finding {
   readonly code?: ErrorCode | undefined;
 }
 
+/** What a fence at the target says of one login, key or slot. */
+export interface Mark {
+  readonly login: string;
+  /** The last verb that changed it. */
+  readonly verb: string;
+  /** The epoch of that change. */
+  readonly epoch: number;
+  /** The greatest epoch that it has seen. */
+  readonly seen: number;
+  readonly fingerprint: string;
+  readonly rotationId: string;
+  readonly ref: string;
+  readonly installation: string;
+  /** Whether the target lets it in at all, whatever the value. */
+  readonly accepts: boolean;
+}
+
 /** What a type needs of its surroundings; read by the infrastructure code. */
 export interface Needs {
   readonly network: readonly ("target" | "internet")[];
@@ -107,6 +124,13 @@ export interface RotatorDefinition<Config, Credential, Admin> {
   usage?(credential: Credential, context: StepContext<Config, Admin>): Promise<Usage>;
   /** The dry run: reads only. */
   preflight?(context: StepContext<Config, Admin>): Promise<readonly Finding[]>;
+  /**
+   * Takes an existing credential over without changing what it is: it has logged in with it, and marks the target as managed. Marked
+   * for this secret already: done. Marked for another: `not-managed`.
+   */
+  adopt?(credential: Credential, context: StepContext<Config, Admin>): Promise<void>;
+  /** What the fences at the target say of this secret's slots, whoever marked them. Reads only; for repair. */
+  inspect?(context: StepContext<Config, Admin>): Promise<readonly Mark[]>;
 }
 
 /** A step's surroundings before the type's own schemas have read them. */
@@ -138,6 +162,10 @@ export interface Rotator {
   /** Undefined where the type cannot tell. */
   usage(value: Secret, context: RawContext): Promise<Usage | undefined>;
   preflight(context: RawContext): Promise<readonly Finding[]>;
+  /** Absent where the type cannot take over what is there. */
+  readonly adopt: ((value: Secret, context: RawContext) => Promise<void>) | undefined;
+  /** Undefined where the target keeps no fence that can be read. */
+  inspect(context: RawContext): Promise<readonly Mark[] | undefined>;
 }
 
 /** Puts a definition's schemas around its verbs. Unknown fields of the stored JSON are carried over from current to pending verbatim. */
@@ -196,6 +224,11 @@ export function defineRotator<Config, Credential extends object, Admin>(
     refused: async (value, context) => definition.refused(readCredential(value), open(context)),
     usage: async (value, context) => definition.usage?.(readCredential(value), open(context)),
     preflight: async (context) => definition.preflight?.(open(context)) ?? [],
+    adopt:
+      definition.adopt === undefined
+        ? undefined
+        : async (value, context) => definition.adopt?.(readCredential(value), open(context)),
+    inspect: async (context) => definition.inspect?.(open(context)),
   };
 }
 

@@ -8,6 +8,8 @@ export interface Surroundings {
   readonly overlap: "both-live" | "cutover";
   readonly now: number;
   readonly newId: string;
+  /** No scheduled rotation begins before this time, so that many that are due at once do not overwhelm a target. Absent: now. */
+  readonly quotaOpensAt?: number;
 }
 
 /** A line for the audit. */

@@ -11,7 +11,7 @@ import {
 } from "./memory.ts";
 
 export const defaultTestPolicy: Policy = {
-  everyMs: undefined,
+  schedule: undefined,
   cacheTtlMs: 1_000,
   graceAtLeastMs: 1_000,
   graceAtMostMs: 60_000,

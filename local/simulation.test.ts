@@ -19,7 +19,7 @@ test.each(["both-live", "cutover"] as const)(
     for (const fault of ["dies at", "freezes at", "thaws at", "fails", "reply lost"]) {
       expect(totals[fault], fault).toBeGreaterThan(simulations / 10);
     }
-    for (const kind of ["rotate", "cancel", "rollback", "leak", "leak previous", "cut first"]) {
+    for (const kind of ["rotate", "cancel", "rollback", "pause", "hold", "retire", "leak", "cut first"]) {
       expect(totals[`asks ${kind}`], kind).toBeGreaterThan(simulations / 10);
     }
   },

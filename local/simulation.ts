@@ -4,6 +4,7 @@ import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
 import type { Rotator } from "../core/rotator.ts";
+import { every } from "../core/schedule.ts";
 import type { Transition } from "../core/transition.ts";
 import { chanceFrom } from "./chance.ts";
 import { Gate } from "./gate.ts";
@@ -70,7 +71,7 @@ class World {
       graceAtLeastMs: 1_000,
       stepDeadlineMs: 3_000,
       confirmEveryMs: 4_000,
-      everyMs: seed % 3 === 0 ? 60_000 : undefined,
+      schedule: seed % 3 === 0 ? every(60_000) : undefined,
     };
     this.#memory = memoryPorts(this.#rotator, { policy, seed });
     this.#gate = new Gate(this.#chance, (what) => this.#note(what));
@@ -89,6 +90,7 @@ class World {
     }
     this.#gate.heal();
     await settle();
+    await request(ref, ports, { kind: "resume", by: "sim" });
     await this.#rest();
     return this.#end();
   }
@@ -150,6 +152,14 @@ class World {
         return request(ref, ports, { kind, by, insist: this.#chance.next() < 0.5 });
       case "resume":
         return request(ref, ports, { kind, by });
+      case "pause":
+        return request(ref, ports, { kind, by, reason: "simulated" });
+      case "hold":
+        return request(ref, ports, { kind, by, reason: "simulated", until: ports.clock.now() + 15_000 });
+      case "release":
+        return request(ref, ports, { kind, by, whose: undefined });
+      case "retire":
+        return request(ref, ports, { kind, by, insist: !this.#peaceful && this.#chance.next() < 0.5 });
       default: {
         const known = [...this.#logins.keys()];
         const named = { "leak previous": ["previous", "pending"], "leak any": known }[kind] ?? ["current"];
@@ -270,7 +280,17 @@ class World {
   }
 }
 
-const peacefulRequests = ["rotate", "rotate", "cancel", "rollback", "resume"];
+const peacefulRequests = [
+  "rotate",
+  "rotate",
+  "cancel",
+  "rollback",
+  "resume",
+  "pause",
+  "hold",
+  "release",
+  "retire",
+];
 const emergencies = ["leak", "leak previous", "leak any", "cut first"];
 
 /** Lets every promise that can go on do so. */

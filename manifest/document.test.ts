@@ -91,7 +91,7 @@ describe("a new manifest", () => {
       admin: "billing/db-admin",
       fleets: ["invoice-agents"],
       store: "here",
-      policy: { everyMs: 604_800_000, graceAtMostMs: 86_400_000, onLaggards: "hold" },
+      policy: { schedule: { next: expect.any(Function) }, graceAtMostMs: 86_400_000, onLaggards: "hold" },
     });
     expect(manifest.held.get("billing/db-admin")).toEqual({ ref: "billing/db-admin", store: "here" });
     expect(manifest.stores.get("here")?.path).toBe(join(folder, ".keyturn"));

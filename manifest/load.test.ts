@@ -78,7 +78,7 @@ describe("a manifest that is right", () => {
       },
       admin: "billing/db-admin",
       policy: {
-        everyMs: 30 * 86_400_000,
+        schedule: { next: expect.any(Function) },
         cacheTtlMs: 10_000,
         graceAtLeastMs: 300_000,
         graceAtMostMs: 12 * 3_600_000,
@@ -118,7 +118,7 @@ describe("a manifest that is right", () => {
     const secret = load(`${stores}secrets: { a: { store: here, type: x } }`).secrets.get("a");
     expect(secret).toMatchObject({ config: {}, admin: undefined, fleets: [], tenant: undefined, notify: [] });
     expect(secret?.policy).toEqual({
-      everyMs: undefined,
+      schedule: undefined,
       cacheTtlMs: 60_000,
       graceAtLeastMs: 60_000,
       graceAtMostMs: 24 * 3_600_000,

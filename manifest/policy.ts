@@ -1,4 +1,5 @@
 import type { Policy } from "../core/ports.ts";
+import { every } from "../core/schedule.ts";
 import { formatDuration } from "./duration.ts";
 import type { GraceEntry, PolicyEntry } from "./manifest.ts";
 import type { FieldPath } from "./problem.ts";
@@ -26,7 +27,7 @@ export function policyFor(ref: string, entry: SecretContent, policies: readonly 
   const cacheTtlMs = entry.cacheTtl ?? defaults.cacheTtlMs;
   return {
     ...defaults,
-    everyMs: entry.schedule?.every,
+    schedule: entry.schedule?.every === undefined ? undefined : every(entry.schedule.every),
     cacheTtlMs,
     graceAtLeastMs: first("atLeastMs") ?? cacheTtlMs,
     graceAtMostMs: first("atMostMs") ?? defaults.graceAtMostMs,
