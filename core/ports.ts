@@ -17,6 +17,15 @@ export interface StoredSecret {
 
 export type Stage = "pending" | "current" | "previous";
 
+/** One version of a secret, without its value. */
+export interface StoredVersion {
+  readonly version: string;
+  readonly createdAt: number;
+  readonly stage: Stage | undefined;
+  /** Whether its value can still be read. */
+  readonly disabled: boolean;
+}
+
 /**
  * Where secrets live. Absent is `undefined`; every failure throws a KeyturnError. Nothing here destroys a value:
  * a version stays readable by its id until the store's own retention ends after `disable`.
@@ -24,6 +33,8 @@ export type Stage = "pending" | "current" | "previous";
 export interface SecretStore {
   /** The references of all secrets whose name begins with the prefix, in order. */
   list(prefix?: string): Promise<readonly string[]>;
+  /** Every version that ever had a value, the newest first. */
+  versions(ref: string): Promise<readonly StoredVersion[]>;
   /** The version that holds the stage, or the version of that id. A disabled version reads as absent by stage, and by id. */
   read(ref: string, which: Stage | { readonly version: string }): Promise<StoredSecret | undefined>;
   /**

@@ -62,6 +62,23 @@ export function describeSecretStore(name: string, open: () => Promise<OpenedStor
       expect(await stages()).toEqual({ pending: "v1", current: undefined, previous: undefined });
     });
 
+    test("every version that ever had a value is listed, the newest first, with its stage", async () => {
+      expect(await store.versions(ref)).toEqual([]);
+      await promoteAll("v1", "v2", "v3");
+      await store.discardPending(ref, "never saved");
+      await store.savePending(ref, "v4", value("v4"));
+      await store.disable(ref, "v1");
+      const listed = await store.versions(ref);
+      expect(listed.map(({ version, stage, disabled }) => [version, stage, disabled])).toEqual([
+        ["v4", "pending", false],
+        ["v3", "current", false],
+        ["v2", "previous", false],
+        ["v1", undefined, true],
+      ]);
+      expect(listed.every(({ createdAt }) => Number.isFinite(createdAt))).toBe(true);
+      expect(JSON.stringify(listed)).not.toContain("password");
+    });
+
     test("the first save of a rotation wins, and a second one is told its value", async () => {
       await store.savePending(ref, "v1", value("first"));
       const second = await store.savePending(ref, "v1", value("second"));

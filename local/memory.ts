@@ -46,6 +46,16 @@ export function memorySecretStore(clock: Pick<Clock, "now">): SecretStore {
         .map(([ref]) => ref)
         .sort();
     },
+    async versions(ref) {
+      const { versions, stages, disabled } = shelf(ref);
+      const stageOf = (version: string) => [...stages].find(([, holder]) => holder === version)?.[0];
+      return [...versions.values()].toReversed().map(({ version, createdAt }) => ({
+        version,
+        createdAt,
+        stage: stageOf(version),
+        disabled: disabled.has(version),
+      }));
+    },
     async read(ref, which) {
       const { versions, stages, disabled } = shelf(ref);
       const version = typeof which === "string" ? stages.get(which) : which.version;

@@ -14,6 +14,8 @@ export interface ModelTarget {
   accepts(username: string, password: string): boolean;
   /** Someone changes a login behind Keyturn's back. */
   meddle(username: string, password: string | undefined): void;
+  /** Keeps everything as it is now, and gives what brings it back: a backup of the target. */
+  backup(): () => void;
   /** Logins that were tried and refused. */
   readonly refusedLogins: () => number;
   /** The next so many calls of this verb throw; undefined ends it. */
@@ -127,6 +129,11 @@ export function modelTarget(): ModelTarget {
         failing("preflight");
         return [];
       },
+      async inspect() {
+        return [...logins].flatMap(([name, { fence, password }]) =>
+          fence === undefined ? [] : [{ ...fence, login: name, accepts: password !== undefined }],
+        );
+      },
     });
 
   return {
@@ -135,6 +142,13 @@ export function modelTarget(): ModelTarget {
     accepts: (username, password) => logins.get(username)?.password === password,
     meddle: (username, password) => {
       login(username).password = password;
+    },
+    backup: () => {
+      const kept = [...logins].map(([name, one]) => [name, { ...one }] as const);
+      return () => {
+        logins.clear();
+        for (const [name, one] of kept) logins.set(name, { ...one });
+      };
     },
     refusedLogins: () => refusedLogins,
     fail: (verb, error, times = Number.POSITIVE_INFINITY) => {

@@ -1,5 +1,5 @@
 import { KeyturnError } from "../core/errors.ts";
-import type { Clock, SecretStore, StoredSecret } from "../core/ports.ts";
+import type { Clock, SecretStore, Stage, StoredSecret } from "../core/ports.ts";
 import { Secret } from "../core/secret.ts";
 import { Database } from "./database.ts";
 import type { Keyring } from "./keyring.ts";
@@ -47,6 +47,20 @@ export function localSecretStore(
         .map((row) => row.text("ref"))
         .filter((ref) => ref.startsWith(prefix))
         .sort();
+    },
+    versions: async (ref) => {
+      const rows = await database.read(() =>
+        database.rows(
+          "SELECT * FROM versions WHERE ref = ? AND sealed IS NOT NULL ORDER BY created_at DESC, rowid DESC",
+          ref,
+        ),
+      );
+      return rows.map((row) => ({
+        version: row.text("version"),
+        createdAt: row.number("created_at"),
+        stage: stageOf(row.optionalText("stage")),
+        disabled: row.has("disabled_at"),
+      }));
     },
     read: async (ref, which) =>
       database.read(() =>
@@ -152,6 +166,10 @@ function openRow(row: Row, keyring: Keyring, path: string): StoredSecret {
     throw new KeyturnError("data-broken", `${path}: version ${version} of ${ref} was changed or damaged`);
   }
   return { ref, version, value: new Secret(text), createdAt: row.number("created_at") };
+}
+
+function stageOf(text: string | undefined): Stage | undefined {
+  return text === "pending" || text === "current" || text === "previous" ? text : undefined;
 }
 
 function holderOf(database: Database, ref: string, stage: string): Row | undefined {

@@ -1,0 +1,274 @@
+import type { Examination, TriedVersion } from "./examine.ts";
+import type { RotationRecord } from "./record.ts";
+import type { Mark } from "./rotator.ts";
+import { isCompromised, rotationOf } from "./transition.ts";
+
+/** What can be wrong with a secret. Each has its row in `docs/doctor.md`. */
+export type Ailment =
+  | "journal-lost"
+  | "record-unreadable"
+  | "epoch-behind"
+  | "store-behind"
+  | "current-missing"
+  | "current-refused"
+  | "current-unclear"
+  | "revived"
+  | "foreign-pending"
+  | "other-installation"
+  | "halted"
+  | "paused"
+  | "debt-unpaid"
+  | "audit-broken"
+  | "not-ready"
+  | "unreachable";
+
+export interface Diagnosis {
+  readonly ailment: Ailment;
+  /** What is wrong, and how it may have come about. */
+  readonly what: string;
+  /** What `--fix` does about it; undefined: a person has to do what `advice` says. */
+  readonly fix: string | undefined;
+  readonly advice: string;
+}
+
+/** Says what is wrong, worst first. Pure: all that it knows is in the examination. Nothing wrong: nothing said. */
+export function diagnose(seen: Examination, attemptsMax: number): readonly Diagnosis[] {
+  return [
+    ...journal(seen),
+    ...fences(seen),
+    ...current(seen),
+    ...leftovers(seen),
+    ...course(seen, attemptsMax),
+    ...surroundings(seen),
+  ];
+}
+
+/** Whether the record has to be put right by what the store, the target and the audit say. */
+export function needsRebuild(diagnoses: readonly Diagnosis[]): boolean {
+  return diagnoses.some(({ fix }) => fix !== undefined);
+}
+
+/** The marks of this secret that this installation has made. */
+export function ownMarks({ marks, ref, installation }: Examination): readonly Mark[] {
+  return (marks ?? []).filter((mark) => mark.ref === ref && mark.installation === installation);
+}
+
+export function currentOf({ tried }: Examination): TriedVersion | undefined {
+  return tried.find(({ stage }) => stage === "current");
+}
+
+/** A current that was shut at the target on purpose, without the journal's knowledge, must never be let in again. */
+export function wasCut(seen: Examination, version: TriedVersion): boolean {
+  const known = seen.record !== undefined && isCompromised(seen.record, version);
+  const told = seen.chain.compromised.some((entry) => entry.version === version.version);
+  const shut = ownMarks(seen).some(
+    ({ verb, fingerprint }) => verb === "retire" && fingerprint === version.fingerprint,
+  );
+  return known || told || shut;
+}
+
+const rebuilds = "puts the record right by what the store, the target and the audit say, at a higher epoch";
+
+function journal(seen: Examination): readonly Diagnosis[] {
+  const { recordFault, record, versions, chain } = seen;
+  if (recordFault !== undefined) {
+    const remedy =
+      "Move the damaged journal aside, and let --fix make it anew from the store and the target.";
+    const what = `the journal does not give its record: ${recordFault.message}`;
+    const advice = recordFault.code === "data-broken" ? remedy : recordFault.remedy;
+    return [{ ailment: "record-unreadable", what, fix: undefined, advice }];
+  }
+  const known = chain.end.sequence > 0 || ownMarks(seen).length > 0;
+  if (record !== undefined || versions.length === 0 || !known) return [];
+  const what = "the journal knows nothing of it, and yet it was rotated before: was the journal lost?";
+  return [{ ailment: "journal-lost", what, fix: rebuilds, advice: "Run it with --fix." }];
+}
+
+function fences(seen: Examination): readonly Diagnosis[] {
+  const { marks = [], ref, installation, record } = seen;
+  const found: Diagnosis[] = [];
+  for (const mark of marks) {
+    if (mark.ref === ref && mark.installation === installation) continue;
+    const what = `${mark.login} is marked by secret ${mark.ref} of installation ${mark.installation}; this is ${installation}`;
+    const advice =
+      "Two installations claim one login: stop one of them, give each its own owner role, or import it into one.";
+    found.push({ ailment: "other-installation", what, fix: undefined, advice });
+  }
+  const behind = record === undefined ? undefined : behindBy(seen, record);
+  if (behind !== undefined) {
+    const what = `${behind}: was the journal restored from a backup?`;
+    found.push({ ailment: "epoch-behind", what, fix: rebuilds, advice: "Run it with --fix." });
+  }
+  return found;
+}
+
+/** The journal is saved before anything is told to the target or the audit: whatever knows more than it does is newer. */
+function behindBy(seen: Examination, record: RotationRecord): string | undefined {
+  const highest = Math.max(0, ...ownMarks(seen).map((mark) => mark.seen));
+  if (highest > record.epoch)
+    return `the target has seen epoch ${highest}, and the journal is at ${record.epoch}`;
+  const { sequence } = seen.chain.end;
+  return sequence > record.audit.sequence
+    ? `the audit has ${sequence} entries, and the journal knows of ${record.audit.sequence}`
+    : undefined;
+}
+
+/** What the record says of the course of things is not to be believed: there is none, or it is an old one. */
+export function isOutdated(seen: Examination): boolean {
+  return seen.record === undefined || behindBy(seen, seen.record) !== undefined;
+}
+
+function current(seen: Examination): readonly Diagnosis[] {
+  const { record, versions } = seen;
+  const found = currentOf(seen);
+  const expected = record?.current?.version;
+  if (expected !== undefined && !versions.some(({ version }) => version === expected)) {
+    const what = `the store does not have ${expected}, which is current by the journal: was the store restored from a backup?`;
+    return [{ ailment: "store-behind", what, fix: "makes a new one at once", advice: "Run it with --fix." }];
+  }
+  if (found === undefined) {
+    if (record?.current === undefined) return [];
+    const what = "the store has no current version any more";
+    return [
+      { ailment: "current-missing", what, fix: "makes a new one at once", advice: "Run it with --fix." },
+    ];
+  }
+  // A set that is under way, or its undo, may have made current refused on a cutover type: the rotation goes on by itself.
+  if (found.verdict === "accepted" || (seen.overlap === "cutover" && isChanging(seen))) return [];
+  if (found.verdict === "unknown") {
+    const what = "the target gives no clear answer to the current credential";
+    const advice = "Look at the target; then ask again.";
+    return seen.unasked === undefined ? [{ ailment: "current-unclear", what, fix: undefined, advice }] : [];
+  }
+  return [refusedCurrent(seen, found)];
+}
+
+function isChanging({ record }: Examination): boolean {
+  return ["set", "test", "finish", "undo"].includes(record?.state.phase ?? "");
+}
+
+function refusedCurrent(seen: Examination, found: TriedVersion): Diagnosis {
+  const cut = wasCut(seen, found);
+  const pending = liveCandidate(seen);
+  const fix = cut
+    ? "makes a successor at once; what was cut on purpose stays cut"
+    : pending === undefined
+      ? "makes the target accept the same value again"
+      : "publishes the candidate, which the target accepts";
+  const advice = cut
+    ? "Run it with --fix."
+    : "If nobody of yours did this, somebody else has access to the target: revoke it instead. Otherwise run it with --fix.";
+  return {
+    ailment: "current-refused",
+    what: `the target refuses current: ${causeOf(seen, found)}`,
+    fix,
+    advice,
+  };
+}
+
+function causeOf(seen: Examination, found: TriedVersion): string {
+  if (seen.marks === undefined) return "it was changed behind Keyturn's back";
+  const own = ownMarks(seen);
+  const same = own.find(({ fingerprint }) => fingerprint === found.fingerprint);
+  if (same === undefined && own.length === 0)
+    return "its login is not there, or bears no mark: was it dropped?";
+  if (same === undefined)
+    return "the login holds another value: was the target restored from a backup, or a replica promoted?";
+  if (same.verb === "retire") return "it was cut off on purpose";
+  return same.accepts
+    ? "its password was changed behind Keyturn's back"
+    : "its login was shut behind Keyturn's back";
+}
+
+/** A candidate that the target lets in while current is refused. */
+export function liveCandidate(seen: Examination): TriedVersion | undefined {
+  return seen.tried.find(
+    (one) => one.stage === "pending" && one.verdict === "accepted" && !wasCut(seen, one),
+  );
+}
+
+/** Versions that the target should refuse and does not, and that nobody owes or waits for. */
+export function revivedIn(seen: Examination): readonly TriedVersion[] {
+  const { record, tried } = seen;
+  if (record === undefined || isOutdated(seen)) return [];
+  const rotation = rotationOf(record.state);
+  const expected = new Set([
+    record.current?.fingerprint,
+    rotation?.previous?.fingerprint,
+    rotation?.pending?.fingerprint,
+    rotation?.restores?.fingerprint,
+    currentOf(seen)?.fingerprint,
+    ...record.debts.map(({ fingerprint }) => fingerprint),
+  ]);
+  return tried.filter(
+    ({ verdict, stage, fingerprint }) =>
+      verdict === "accepted" && stage !== "pending" && !expected.has(fingerprint),
+  );
+}
+
+function leftovers(seen: Examination): readonly Diagnosis[] {
+  const { record, tried } = seen;
+  const revived: Diagnosis[] = revivedIn(seen).map(({ version }) => ({
+    ailment: "revived",
+    what: `the target accepts ${version}, which nobody should be using: was the target restored from a backup?`,
+    fix: "owes it again, until it is proven refused",
+    advice: "Run it with --fix.",
+  }));
+  const pending = tried.find(({ stage }) => stage === "pending");
+  const mine = record === undefined ? undefined : rotationOf(record.state)?.id;
+  if (pending === undefined || record === undefined || pending.version === mine) return revived;
+  const foreign: Diagnosis = {
+    ailment: "foreign-pending",
+    what: `${pending.version} is pending in the store, and no rotation of this journal has saved it`,
+    fix: "owes it, and takes it away once the target is proven to refuse it",
+    advice: "Run it with --fix, or rotate: the next rotation does the same.",
+  };
+  return [...revived, foreign];
+}
+
+function course({ ref, record }: Examination, attemptsMax: number): readonly Diagnosis[] {
+  if (record === undefined) return [];
+  const found: Diagnosis[] = [];
+  const { state, paused } = record;
+  if (state.phase === "halted") {
+    found.push({
+      ailment: "halted",
+      what: `halted in ${state.from}: ${state.code}: ${state.reason}`,
+      fix: undefined,
+      advice: `Remove the cause; then \`keyturn resume ${ref}\`, or before finish \`keyturn cancel --insist ${ref}\`.`,
+    });
+  }
+  if (paused !== undefined) {
+    const advice = `\`keyturn resume ${ref}\` when it may go on.`;
+    const what = `paused by ${paused.by}: ${paused.reason}`;
+    found.push({ ailment: "paused", what, fix: undefined, advice });
+  }
+  for (const debt of record.debts.filter(({ attempts }) => attempts >= attemptsMax)) {
+    found.push({
+      ailment: "debt-unpaid",
+      what: `${debt.version} should be refused (${debt.reason}), and after ${debt.attempts} tries is not proven so`,
+      fix: undefined,
+      advice: `Remove what the last failure names (\`keyturn status ${ref}\`); then \`keyturn retire ${ref}\`.`,
+    });
+  }
+  return found;
+}
+
+function surroundings({ chain, findings, unasked }: Examination): readonly Diagnosis[] {
+  const found: Diagnosis[] = [];
+  if (chain.fault !== undefined) {
+    const what = `the audit is broken: ${chain.fault.kind} at entry ${chain.fault.sequence}`;
+    const advice =
+      "Keep the file as evidence, and restore it from a backup; entries that wait go on behind it.";
+    found.push({ ailment: "audit-broken", what, fix: undefined, advice });
+  }
+  for (const { check, message } of findings.filter(({ ok, code }) => !ok && code !== "superseded")) {
+    const advice = "Correct it at the target or in the manifest: the next rotation is refused until then.";
+    found.push({ ailment: "not-ready", what: `${check}: ${message}`, fix: undefined, advice });
+  }
+  if (unasked !== undefined) {
+    const what = `the target cannot be asked: ${unasked.code}: ${unasked.message}`;
+    found.push({ ailment: "unreachable", what, fix: undefined, advice: unasked.remedy });
+  }
+  return found;
+}

@@ -1,0 +1,134 @@
+import { type ChainFault, verifyChain } from "./audit.ts";
+import { asKeyturnError, type KeyturnError } from "./errors.ts";
+import { inquire } from "./inquire.ts";
+import type { Ports, StoredVersion } from "./ports.ts";
+import type { Compromised, RotationRecord, VersionMark } from "./record.ts";
+import type { Finding, Mark } from "./rotator.ts";
+import { contextOf, markOf, protect, type Stand } from "./stand.ts";
+
+export type Verdict = "refused" | "accepted" | "unknown";
+
+/** A version whose value can be read, and what the target says of it. */
+export interface TriedVersion extends VersionMark {
+  readonly stage: StoredVersion["stage"];
+  readonly createdAt: number;
+  readonly verdict: Verdict;
+}
+
+/** Everything that can be seen of one secret without changing anything. */
+export interface Examination {
+  readonly ref: string;
+  readonly installation: string;
+  readonly overlap: "both-live" | "cutover";
+  readonly record: RotationRecord | undefined;
+  /** Why the journal does not give its record. */
+  readonly recordFault: KeyturnError | undefined;
+  /** The journal's revision of the record; undefined where there is none. */
+  readonly revision: number | undefined;
+  /** The newest first. */
+  readonly versions: readonly StoredVersion[];
+  /** Of the versions that can be read; the newest first, so many at the most. */
+  readonly tried: readonly TriedVersion[];
+  /** Undefined: the type keeps no fence that can be read, or it could not be asked. */
+  readonly marks: readonly Mark[] | undefined;
+  readonly findings: readonly Finding[];
+  /** Why the target or the administering login could not be asked. */
+  readonly unasked: KeyturnError | undefined;
+  readonly chain: Chain;
+}
+
+/** What the audit says: it outlives a journal that was lost. */
+export interface Chain {
+  readonly end: { readonly sequence: number; readonly hash: string };
+  readonly fault: ChainFault | undefined;
+  readonly epoch: number;
+  /** Whoever was reported as compromised, and when it was seen refused. */
+  readonly compromised: readonly Compromised[];
+}
+
+/** Old versions that are tried at the target: each costs a login that should fail. */
+const triedMax = 8;
+
+/** Looks at the journal, the store, the audit and the target. Reads only; whatever cannot be read is part of the answer. */
+export async function examine(ref: string, ports: Ports): Promise<Examination> {
+  const loaded = await ports.journal
+    .load(ref)
+    .then((found) => ({ found, fault: undefined }))
+    .catch((thrown: unknown) => ({ found: undefined, fault: asKeyturnError(thrown) }));
+  const record = loaded.found?.record;
+  const chain = await readChain(ref, ports, record);
+  const versions = await ports.store.versions(ref);
+  const asked = await inquire(ref, ports, record, (stand) => ask(stand, versions));
+  return {
+    ref,
+    installation: ports.installation,
+    record,
+    recordFault: loaded.fault,
+    revision: loaded.found?.revision,
+    versions,
+    chain,
+    ...asked,
+  };
+}
+
+async function ask(
+  stand: Stand,
+  versions: readonly StoredVersion[],
+): Promise<Pick<Examination, "overlap" | "tried" | "marks" | "findings" | "unasked">> {
+  const { rotator } = stand;
+  let unasked: KeyturnError | undefined;
+  const attempt = async <Result>(work: () => Promise<Result>): Promise<Result | undefined> =>
+    work().catch((thrown: unknown) => {
+      unasked ??= asKeyturnError(thrown);
+      return undefined;
+    });
+  const tried: TriedVersion[] = [];
+  for (const version of versions.filter(({ disabled }) => !disabled).slice(0, triedMax)) {
+    const found = await attempt(() => tryVersion(stand, version));
+    if (found !== undefined) tried.push(found);
+  }
+  const marks = await attempt(async () => rotator.inspect(await contextOf(stand, "doctor", "")));
+  const findings = await attempt(async () => rotator.preflight(await contextOf(stand, "doctor", "")));
+  return { overlap: rotator.overlap, tried, marks, findings: findings ?? [], unasked };
+}
+
+async function tryVersion(
+  stand: Stand,
+  { version, stage, createdAt }: StoredVersion,
+): Promise<TriedVersion | undefined> {
+  const { ports, rotator, record } = stand;
+  const stored = await ports.store.read(record.ref, { version });
+  if (stored === undefined) return undefined;
+  protect(stand, stored.value);
+  const mark = markOf(stand, stored);
+  const context = await contextOf(stand, version, mark.fingerprint);
+  return { ...mark, stage, createdAt, verdict: await rotator.refused(stored.value, context) };
+}
+
+/** The chain as it stands in the log; what the record still has in its outbox comes behind it. */
+async function readChain(ref: string, ports: Ports, record: RotationRecord | undefined): Promise<Chain> {
+  let end = { sequence: 0, hash: "" };
+  let epoch = 0;
+  const compromised = new Map<string, Compromised>();
+  const listen = async function* () {
+    for await (const entry of ports.audit.read(ref)) {
+      end = { sequence: entry.sequence, hash: entry.hash };
+      epoch = Math.max(epoch, entry.epoch);
+      const { version, action, actor, at } = entry;
+      if (version !== undefined && action === "emergency.requested") {
+        compromised.set(version, { version, reportedBy: actor, at });
+      }
+      const known = version === undefined ? undefined : compromised.get(version);
+      if (known !== undefined && action === "debt.paid")
+        compromised.set(known.version, { ...known, refusedAt: at });
+      yield entry;
+    }
+  };
+  const unsent = record?.outbox.entries[0];
+  const expected =
+    unsent === undefined ? record?.audit : { sequence: unsent.sequence - 1, hash: unsent.previousHash };
+  const { fault } = await verifyChain(ref, listen(), expected).catch((): { readonly fault: ChainFault } => ({
+    fault: { kind: "unreadable", sequence: end.sequence + 1 },
+  }));
+  return { end, fault, epoch, compromised: [...compromised.values()] };
+}
