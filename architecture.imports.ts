@@ -16,8 +16,11 @@ const drivers = ["pg"];
 const rooms: Readonly<Record<string, Room>> = {
   core: { ours: ["core"], packages: ["zod/mini"], node: ["node:crypto", "node:util"] },
   rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers] },
-  manifest: { ours: ["manifest", "core"], packages: ["yaml", "zod"] },
-  local: { ours: ["local", "core", "manifest"], packages: ["zod/mini"] },
+  manifest: { ours: ["manifest", "core"], packages: ["croner", "yaml", "zod"] },
+  local: {
+    ours: ["local", "core", "manifest", "notify/ledger.ts", "notify/notice.ts"],
+    packages: ["zod/mini"],
+  },
   agent: {
     ours: [
       "agent",
@@ -30,11 +33,19 @@ const rooms: Readonly<Record<string, Room>> = {
     packages: ["zod/mini"],
     only: { pg: "agent/pg.ts" },
   },
-  cli: { ours: ["cli", "core", "rotators", "manifest", "local"], packages: ["commander", "zod/mini"] },
+  notify: { ours: ["notify", "core", "manifest"], packages: ["p-retry", "standardwebhooks", "zod/mini"] },
+  telemetry: {
+    ours: ["telemetry", "core"],
+    packages: ["@opentelemetry/api", "@opentelemetry/sdk-node", "pino"],
+  },
+  cli: {
+    ours: ["cli", "core", "rotators", "manifest", "local", "notify", "telemetry"],
+    packages: ["cli-table3", "commander", "log-update", "zod/mini"],
+  },
 };
 
 /** They use everything, and nothing that is shipped uses them. */
-const free = ["", "demo", "bench", "integration", ".ci", "examples"];
+const free = ["", "demo", "bench", "dashboards", "integration", ".ci", "examples", "schemas"];
 
 /** It chooses at run time between the sources of a checkout and what was built from them. */
 const launcher = "cli/keyturn.mjs";

@@ -33,6 +33,13 @@ const claims = {
     "every open session ends": ({ revoke }) =>
       isCount(revoke.sessions) && revoke.sessionsEnded === revoke.sessions,
     "a revoke takes less than 10 s": ({ revoke }) => isTime(revoke.refusedMs) && revoke.refusedMs < 10_000,
+    "of one password the moment without a current one is measured": ({ cutover }) =>
+      cutover.gapMs > 0 && cutover.gapMs <= cutover.gapMaxMs && cutover.gapMaxMs < 5_000,
+    "a hundred of a million secrets are due": ({ due }) => due.due === 100 && due.records === 1_000_000,
+    "and are found within 100 ms": ({ due }) => isTime(due.dueMs) && due.dueMs < 100,
+    "by one tick, too": ({ due }) => isTime(due.tickMs) && due.tickMs < 100,
+    "whose cost grows by what is due alone": ({ due }) =>
+      due.dueRatio > 0 && due.dueRatio < 5 && due.tickRatio > 0 && due.tickRatio < 5,
   },
 };
 

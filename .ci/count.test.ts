@@ -95,6 +95,8 @@ describe("the claims", () => {
     },
     agent: { warmNs: 200, mapNs: 200, warmRatio: 1, readsAtExpiry: 1 },
     revoke: { sessions: 100, sessionsEnded: 100, refusedMs: 300 },
+    cutover: { gapMs: 40, gapMaxMs: 60 },
+    due: { records: 1_000_000, due: 100, dueMs: 0.1, tickMs: 0.1, dueRatio: 1, tickRatio: 1 },
   };
   const check = (what: string, output: string): number | null => {
     write("output", output);

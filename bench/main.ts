@@ -1,5 +1,7 @@
 import { cpus } from "node:os";
 import { benchAgent } from "./agent.ts";
+import { benchCutover } from "./cutover.ts";
+import { benchDue } from "./due.ts";
 import { benchRevoke } from "./revoke.ts";
 import { benchRotation } from "./rotation.ts";
 import { setBenchStage } from "./stage.ts";
@@ -13,9 +15,11 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 say(`Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`);
 const agent = await benchAgent();
+const due = await benchDue();
 await using stage = await setBenchStage();
 const rotation = await benchRotation(stage);
 const revoke = await benchRevoke(stage);
+const cutover = await benchCutover(stage);
 const { connections } = rotation;
 
 const rows: [string, string, string, boolean][] = [
@@ -55,11 +59,29 @@ const rows: [string, string, string, boolean][] = [
     "< 1 s",
     revoke.refusedMs < 1_000 && revoke.sessionsEnded === revoke.sessions,
   ],
+  [
+    "one password: the old one refused, the new one not current",
+    `${cutover.gapMs.toFixed(0)} ms (max ${cutover.gapMaxMs.toFixed(0)}; a login ${cutover.loginMs.toFixed(1)})`,
+    "≤ 8 logins",
+    cutover.ratio <= 8,
+  ],
+  [
+    `what is due: ${due.due} of 1,000,000 secrets; a tick`,
+    `${due.dueMs.toFixed(2)} ms; ${due.tickMs.toFixed(2)} ms`,
+    "< 100 ms each",
+    due.dueMs < 100 && due.tickMs < 100,
+  ],
+  [
+    "the same against 10,000 secrets, as many due",
+    `${due.dueRatio.toFixed(2)} ×; ${due.tickRatio.toFixed(2)} ×`,
+    "≤ 2 × each",
+    due.dueRatio <= 2 && due.tickRatio <= 2,
+  ],
 ];
 for (const [what, measured, aim, reached] of rows) {
   say(`${reached ? "reached" : "MISSED "}  ${what.padEnd(54)} ${measured.padEnd(34)} aim ${aim}`);
 }
 if (json) {
   const reached = rows.every(([, , , good]) => good);
-  process.stdout.write(`${JSON.stringify({ rotation, agent, revoke, reached })}\n`);
+  process.stdout.write(`${JSON.stringify({ rotation, agent, revoke, cutover, due, reached })}\n`);
 }

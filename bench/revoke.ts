@@ -1,4 +1,6 @@
-import { identify, request, versionMark } from "../core/operate.ts";
+import { identify } from "../core/identify.ts";
+import { LeakedText } from "../core/leaked.ts";
+import { request, versionMark } from "../core/operate.ts";
 import { reconcile } from "../core/reconcile.ts";
 import { Secret } from "../core/secret.ts";
 import { ref } from "../demo/stage.ts";
@@ -22,7 +24,7 @@ export async function benchRevoke({ stage, secret }: BenchStage): Promise<Revoke
     Array.from({ length: sessions }, () => stage.postgres.client({ username, password })),
   );
   const started = performance.now();
-  const [match] = await identify(ports, new Secret(`${password}\n`));
+  const [match] = await identify(ports, new LeakedText(new Secret(`${password}\n`)));
   if (match === undefined) throw new Error("the leaked value was not found");
   const version = await versionMark(ref, ports, match.version);
   await request(ref, ports, { kind: "emergency", by: "bench", version, cutFirst: false });

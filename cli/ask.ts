@@ -9,6 +9,7 @@ import type { CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
 import { exitCodeOf, exitCodes } from "./exit.ts";
 import { openSecret } from "./open.ts";
+import type { RotationResult } from "./results/request.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
 import { person, workerName } from "./who.ts";
 
@@ -43,6 +44,7 @@ export async function ask(
   if (answered.answer === "refused" || answered.answer === "nothing")
     return notBegun(answered, ref, terminal);
   await local.bus.wake();
+  if (wanted.kind === "resume" && isAtRest(answered.record)) return resumed(answered, ref, terminal);
   if (answered.answer === "waiting" && options.wait !== true) return waits(answered, ref, terminal);
 
   const started = ports.clock.now();
@@ -55,23 +57,38 @@ export async function ask(
     timeoutMs: options.timeout * 1_000,
     reached: (now) => isReached(now, joined, options.wait === true),
   }).finally(() => local.bus.wake());
-  const { published, undone } = await outcomeOf(ports, ref, joined, asked);
-  const ms = ports.clock.now() - started;
+  const outcome = await outcomeOf(ports, ref, joined, asked);
+  return conclude({ answered, record, ...outcome, ms: ports.clock.now() - started }, ref, terminal);
+}
+
+interface Concluded {
+  readonly answered: Answer;
+  readonly record: RotationRecord;
+  readonly published: boolean;
+  /** Why the rotation was undone. */
+  readonly undone: string | undefined;
+  readonly ms: number;
+}
+
+/** Says what came of it, and with which exit code. */
+function conclude(
+  { answered, record, published, undone, ms }: Concluded,
+  ref: string,
+  terminal: Terminal,
+): number {
   const { state, current, debts } = record;
   const error = errorOf(record, published ? undefined : undone);
-  const result = {
+  const result: RotationResult = {
     ref,
     answer: answered.answer,
     rotated: published,
     phase: state.phase,
     version: current?.version,
-  };
-  terminal.result({
-    ...result,
     ms,
     debts: debts.length,
     ...(error === undefined ? {} : { error: shown(error) }),
-  });
+  };
+  terminal.result(result);
   if (state.phase === "halted" && error !== undefined) {
     terminal.warn(`halted in ${state.from}: ${error.code}: ${error.message}`);
     terminal.warn(
@@ -114,7 +131,7 @@ async function outcomeOf(ports: Ports, ref: string, joined: string | undefined, 
 }
 
 /** Why it halted, or was undone, as one of our errors: it knows the remedy. */
-function errorOf({ state }: RotationRecord, undone: string | undefined): KeyturnError | undefined {
+export function errorOf({ state }: RotationRecord, undone: string | undefined): KeyturnError | undefined {
   const reason = state.phase === "halted" ? `${state.code}: ${state.reason}` : undone;
   const code = errorCodes.find((known) => reason?.startsWith(`${known}: `) === true);
   return code && new KeyturnError(code, (reason ?? "").slice(code.length + 2));
@@ -127,27 +144,50 @@ function shown({ code, message, remedy }: KeyturnError) {
 /** Done with everything; or, for who does not wait for the end, the new version is out. */
 function isReached(record: RotationRecord, rotationId: string | undefined, waits: boolean): boolean {
   const { phase } = record.state;
-  if (phase === "idle") return record.wish === undefined;
+  // Who is paused waits for a person, and no command waits with it.
+  if (phase === "idle") return record.wish === undefined || record.paused !== undefined;
   return !waits && record.current?.version === rotationId && phase !== "announce";
 }
 
 function notBegun({ answer, why }: Answer, ref: string, terminal: Terminal): number {
   if (answer === "refused") terminal.warn(`refused: ${why}`);
   else terminal.show(why);
-  terminal.result({ ref, answer, why });
+  const result: RotationResult = { ref, answer, why };
+  terminal.result(result);
   return answer === "refused" ? exitCodes.refused : exitCodes.done;
 }
 
-function waits({ answer, why, record }: Answer, ref: string, terminal: Terminal): number {
-  terminal.show(`${ref} waits: ${why}`);
-  terminal.result({
+/** Nothing was under way: what the pause has held back begins by itself. */
+function resumed({ answer, why, record }: Answer, ref: string, terminal: Terminal): number {
+  terminal.show(`${ref} is resumed: ${why}`);
+  const result: RotationResult = {
     ref,
     answer,
     why,
     rotated: false,
     phase: record.state.phase,
     version: record.current?.version,
-  });
+    debts: record.debts.length,
+  };
+  terminal.result(result);
+  return exitCodes.done;
+}
+
+function isAtRest({ state, wish }: RotationRecord): boolean {
+  return state.phase === "idle" && wish === undefined;
+}
+
+function waits({ answer, why, record }: Answer, ref: string, terminal: Terminal): number {
+  terminal.show(`${ref} waits: ${why}`);
+  const result: RotationResult = {
+    ref,
+    answer,
+    why,
+    rotated: false,
+    phase: record.state.phase,
+    version: record.current?.version,
+  };
+  terminal.result(result);
   return exitCodes.done;
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { asKeyturnError } from "../core/errors.ts";
 import { exitCodeOf, exitCodes } from "./exit.ts";
@@ -11,22 +12,30 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
+interface ActionOptions {
+  /** How long the work may take to end by itself after Ctrl-C. */
+  readonly farewellMs?: number;
+}
+
 /** Runs a command's work: its exit code, its errors as a person and as a machine read them, and Ctrl-C, in one place. */
 export function action<Args extends readonly unknown[]>(
   command: Command,
   work: (context: CommandContext, ...args: Args) => Promise<number>,
+  { farewellMs = 1_000 }: ActionOptions = {},
 ): (...args: Args) => Promise<void> {
   return async (...args) => {
     const options: { manifest: string; json?: boolean } = command.optsWithGlobals();
     const shown = terminal(options.json === true);
     const controller = new AbortController();
-    const interrupt = (): void => controller.abort();
-    process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+    // Once is a wish, twice is an order. It stays in its place: where nobody listens, others take the signal for the end.
+    const interrupt = (): void => {
+      if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+      controller.abort();
+    };
+    process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+    const context = { manifestPath: options.manifest, terminal: shown, signal: controller.signal };
     try {
-      process.exitCode = await work(
-        { manifestPath: options.manifest, terminal: shown, signal: controller.signal },
-        ...args,
-      );
+      process.exitCode = await orLeave(work(context, ...args), controller.signal, farewellMs);
     } catch (thrown) {
       process.exitCode = controller.signal.aborted ? interrupted(shown) : failed(shown, thrown);
     } finally {
@@ -35,9 +44,28 @@ export function action<Args extends readonly unknown[]>(
   };
 }
 
+/** After Ctrl-C the work has a moment for its last words. Whatever it still does then ends with the process, as it may at any line. */
+async function orLeave<T>(work: Promise<T>, signal: AbortSignal, farewellMs: number): Promise<T> {
+  const ended = new AbortController();
+  const left = new Promise<never>((_, reject) => {
+    const leave = (): void => {
+      sleep(farewellMs, undefined, { signal: ended.signal }).then(
+        () => reject(signal.reason),
+        () => undefined,
+      );
+    };
+    if (Number.isFinite(farewellMs)) signal.addEventListener("abort", leave, { once: true });
+  });
+  try {
+    return await Promise.race([work, left]);
+  } finally {
+    ended.abort();
+  }
+}
+
 function interrupted(shown: Terminal): number {
-  shown.warn("interrupted; what had begun goes on by `keyturn serve` or the next command");
   const message = "what had begun goes on by `keyturn serve` or the next command";
+  shown.warn(`interrupted; ${message}`);
   shown.result({ error: { code: "interrupted", message } });
   return exitCodes.interrupted;
 }

@@ -1,13 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AuditEntry } from "../core/audit.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { entriesAfter } from "./entries-after.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
 import { isGone } from "./who.ts";
 
 /** How often a record is looked at that another worker has in hand. */
 const lookMs = 100;
+/** Timers know no longer time. */
+const sleepMaxMs = 2 ** 31 - 1;
 
 interface DriveOptions {
   readonly worker: string;
@@ -19,20 +23,22 @@ interface DriveOptions {
   readonly timeoutMs: number;
 }
 
-/** Works on one secret, or watches another worker do it, until the command has what it wants, and shows each change. */
+/**
+ * Works on one secret, or watches another worker do it, until the command has what it wants, and shows each change as it is saved. Ctrl-C
+ * and the end of its time are obeyed at once, in the middle of a step, too: a step may end at any line, and whoever comes next repeats it.
+ */
 export async function drive(ref: string, ports: Ports, options: DriveOptions): Promise<RotationRecord> {
-  const { terminal, signal } = options;
+  const { terminal, signal, worker } = options;
   const started = ports.clock.now();
-  let shown = 0;
+  const deadline = started + options.timeoutMs;
+  const progress = new Progress(started, terminal);
   let told = false;
   for (;;) {
-    signal.throwIfAborted();
-    const { until, record, result } = await reconcile(ref, ports, { worker: options.worker, isGone });
-    shown = await showAudit(record, ports, shown, started, terminal).catch((thrown: unknown) => {
-      // What cannot be shown must not stop what is done.
-      terminal.warn(`the audit cannot be read: ${asKeyturnError(thrown).message}`);
-      return record.audit.sequence;
-    });
+    const observe = ({ record: { outbox } }: { readonly record: RotationRecord }): void =>
+      progress.show(outbox.entries);
+    const pass = reconcile(ref, ports, { worker, isGone, observe, until: deadline });
+    const { until, record, result } = await inTime(pass, ref, ports, options, deadline);
+    await progress.showAll(ports, record);
     if (result === "busy" && !told) {
       const end = new Date(record.lease?.until ?? 0).toISOString();
       terminal.say(`another worker has it in hand, until ${end} at the latest: ${record.lease?.holder}`);
@@ -41,34 +47,77 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
     if (options.reached(record)) return record;
     if (record.state.phase === "halted") return record;
     if (result === "waiting" && until === undefined) return record;
-    if (ports.clock.now() - started > options.timeoutMs) {
-      throw new KeyturnError(
-        "timeout",
-        `${ref} is in ${record.state.phase} after ${duration(options.timeoutMs)}; it goes on while \`keyturn serve\` runs`,
-      );
-    }
+    if (ports.clock.now() >= deadline) throw outOfTime(ref, record, options.timeoutMs);
     const pause = result === "busy" ? lookMs : Math.max(10, (until ?? 0) - ports.clock.now());
     await sleep(Math.min(pause, 1_000), undefined, { signal });
   }
 }
 
-/** The audit is what happened, whoever did it: the same lines for one's own work and a watched one's. Gives the last sequence shown. */
-async function showAudit(
-  record: RotationRecord,
+/** What the pass comes to, unless time or patience ends first: then the pass is left to the process's end. */
+async function inTime<T>(
+  pass: Promise<T>,
+  ref: string,
   ports: Ports,
-  shown: number,
-  started: number,
-  terminal: Terminal,
-): Promise<number> {
-  if (record.audit.sequence <= shown) return shown;
-  let last = shown;
-  for await (const entry of ports.audit.read(record.ref)) {
-    if (entry.sequence <= shown) continue;
-    last = entry.sequence;
-    if (entry.at < started) continue;
-    const after = `+${duration(entry.at - started)}`.padStart(9);
-    const detail = entry.detail === "" ? "" : `  ${entry.detail}`;
-    terminal.say(`${after}  ${entry.action.padEnd(20)} ${short(entry.version)}${detail}`);
+  { signal, timeoutMs, terminal }: DriveOptions,
+  deadline: number,
+): Promise<T> {
+  const ended = new AbortController();
+  const late = Symbol("late");
+  const pause = sleep(Math.min(sleepMaxMs, Math.max(0, deadline - ports.clock.now())), late, {
+    signal: AbortSignal.any([signal, ended.signal]),
+  });
+  try {
+    const first = await Promise.race([pass, pause]);
+    if (first !== late) return await pass;
+    throw outOfTime(ref, (await ports.journal.load(ref))?.record, timeoutMs);
+  } catch (thrown) {
+    if (signal.aborted) {
+      const record = (await ports.journal.load(ref))?.record;
+      terminal.warn(`${ref} is in ${record?.state.phase ?? "no rotation"}`);
+    }
+    throw thrown;
+  } finally {
+    ended.abort();
   }
-  return last;
+}
+
+function outOfTime(ref: string, record: RotationRecord | undefined, timeoutMs: number): KeyturnError {
+  const where = record?.state.phase ?? "no rotation";
+  return new KeyturnError(
+    "timeout",
+    `${ref} is in ${where} after ${duration(timeoutMs)}; it goes on while \`keyturn serve\` runs`,
+  );
+}
+
+/** The audit is what happened, whoever did it: the same lines for one's own work and a watched one's, each once. */
+class Progress {
+  readonly #started: number;
+  readonly #terminal: Terminal;
+  #shown = 0;
+
+  constructor(started: number, terminal: Terminal) {
+    this.#started = started;
+    this.#terminal = terminal;
+  }
+
+  show(entries: readonly AuditEntry[]): void {
+    for (const entry of entries) {
+      if (entry.sequence <= this.#shown) continue;
+      this.#shown = entry.sequence;
+      if (entry.at < this.#started) continue;
+      const after = `+${duration(entry.at - this.#started)}`.padStart(9);
+      const detail = entry.detail === "" ? "" : `  ${entry.detail}`;
+      this.#terminal.say(`${after}  ${entry.action.padEnd(20)} ${short(entry.version)}${detail}`);
+    }
+  }
+
+  /** What cannot be shown must not stop what is done. */
+  async showAll(ports: Ports, record: RotationRecord): Promise<void> {
+    try {
+      this.show(await entriesAfter(this.#shown, record, ports));
+    } catch (thrown) {
+      this.#terminal.warn(`the audit cannot be read: ${asKeyturnError(thrown).message}`);
+      this.#shown = record.audit.sequence;
+    }
+  }
 }

@@ -5,16 +5,16 @@ import { isDeepStrictEqual } from "node:util";
 import { Command } from "commander";
 import { KeyturnError } from "../core/errors.ts";
 import { storeValue } from "../core/operate.ts";
-import { Secret } from "../core/secret.ts";
+import type { Secret } from "../core/secret.ts";
 import { openLocal } from "../local/open.ts";
 import { addToManifest, createManifest, type NewSecret } from "../manifest/document.ts";
 import { loadManifest } from "../manifest/load.ts";
 import { setupSql } from "../rotators/postgres/setup.ts";
 import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
+import { readAdminLogin } from "./admin-login.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
 import { openManifest } from "./open.ts";
-import { readSecret } from "./standard-input.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface InitOptions {
@@ -65,7 +65,7 @@ async function init(
 ): Promise<number> {
   const type = "postgres-alternating";
   const adminRef = options.admin ?? `${ref}-admin`;
-  const admin = adminLogin(await readSecret("administering login, as JSON: "));
+  const admin = await readAdminLogin();
   const path = resolve(manifestPath);
   const rotator = await loadRotator(type);
   rotator.checkAdmin(admin);
@@ -138,20 +138,6 @@ function portOf(text: string): number {
   const port = Number(text);
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
   throw new KeyturnError("input-invalid", `--port is not a port: ${text}`);
-}
-
-/** JSON as it is; otherwise the user's name on the first line and the password on the second. */
-function adminLogin(input: Secret): Secret {
-  const text = input.reveal();
-  if (text.trimStart().startsWith("{")) return new Secret(text.trim());
-  const [username, password, ...rest] = text.split(/\r?\n/);
-  if (username === undefined || !password || rest.some((line) => line !== "")) {
-    throw new KeyturnError(
-      "input-invalid",
-      'standard input must be {"username": …, "password": …}, or the name and the password on two lines',
-    );
-  }
-  return new Secret(JSON.stringify({ username, password }));
 }
 
 function usernameOf(admin: Secret): string {

@@ -1,16 +1,33 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { approveCommand } from "./approve.ts";
 import { auditCommand } from "./audit.ts";
 import { cancelCommand } from "./cancel.ts";
+import { completeCommand } from "./complete.ts";
+import { completionCommand } from "./completion.ts";
+import { debtsCommand } from "./debts.ts";
+import { doctorCommand } from "./doctor.ts";
 import { enrolCommand } from "./enrol.ts";
 import { exitCodes } from "./exit.ts";
+import { holdCommand } from "./hold.ts";
+import { importCommand } from "./import.ts";
 import { initCommand } from "./init.ts";
+import { lintCommand } from "./lint.ts";
+import { notifyCommand } from "./notify.ts";
+import { pauseCommand } from "./pause.ts";
+import { planCommand } from "./plan.ts";
+import { putCommand } from "./put.ts";
+import { releaseCommand } from "./release.ts";
 import { resumeCommand } from "./resume.ts";
+import { retireCommand } from "./retire.ts";
 import { revokeCommand } from "./revoke.ts";
 import { rollbackCommand } from "./rollback.ts";
 import { rotateCommand } from "./rotate.ts";
+import { rotatorsCommand } from "./rotators.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
+import { outliveReaders } from "./terminal.ts";
 import { version } from "./version.ts";
+import { watchCommand } from "./watch.ts";
 
 const exitCodeHelp = `
 Exit codes:
@@ -18,12 +35,12 @@ Exit codes:
   4 not found   5 out of reach for now   6 a check failed   7 halted: a person has to look
   78 wrong Node   130 interrupted`;
 
-/** The keyturn command. */
-export async function main(argv: readonly string[]): Promise<void> {
+/** Every command there is, with its options and its help. */
+export function keyturnProgram(): Command {
   const program = new Command("keyturn")
     .description("Rotates credentials without breaking an agent and without losing a credential.")
     .version(version)
-    .option("-m, --manifest <file>", "the manifest", "keyturn.yaml")
+    .addOption(manifestOption())
     .option("--json", "results as JSON on standard output")
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true })
@@ -31,19 +48,47 @@ export async function main(argv: readonly string[]): Promise<void> {
     .exitOverride();
   const commands = [
     initCommand(),
+    lintCommand(),
+    importCommand(),
+    planCommand(),
     rotateCommand(),
     statusCommand(),
+    watchCommand(),
     cancelCommand(),
     rollbackCommand(),
+    retireCommand(),
+    holdCommand(),
+    releaseCommand(),
+    pauseCommand(),
     resumeCommand(),
     revokeCommand(),
+    approveCommand(),
+    doctorCommand(),
+    debtsCommand(),
     auditCommand(),
+    rotatorsCommand(),
+    putCommand(),
     enrolCommand(),
+    notifyCommand(),
     serveCommand(),
+    completionCommand(),
   ];
-  for (const command of commands) {
-    program.addCommand(command.copyInheritedSettings(program).configureHelp({ showGlobalOptions: true }));
-  }
+  for (const command of commands) program.addCommand(inherit(command, program));
+  program.addCommand(completeCommand(program), { hidden: true });
+  return program;
+}
+
+/** Commands are made on their own: how the program ends and helps is told to them here, and to the ones in them. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent).configureHelp({ showGlobalOptions: true });
+  for (const inner of command.commands) inherit(inner, command);
+  return command;
+}
+
+/** The keyturn command: reads what was asked for, does it, and ends the process. */
+export async function main(argv: readonly string[]): Promise<void> {
+  outliveReaders();
+  const program = keyturnProgram();
   try {
     refuseVersionOf(program, argv);
     await program.parseAsync([...argv]);
@@ -56,6 +101,32 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(`${JSON.stringify({ error: { code: "input-invalid", message } })}\n`);
     }
   }
+  await leave();
+}
+
+/** A step that a command has given up waiting for must not keep the process; what was printed gets out first. */
+async function leave(): Promise<never> {
+  const written = [process.stdout, process.stderr].map(
+    (stream) => new Promise<void>((resolve) => stream.write("", () => resolve())),
+  );
+  await Promise.all(written);
+  return process.exit();
+}
+
+/** Two manifests would mean two meanings of one reference: `include` puts files together. */
+function manifestOption(): Option {
+  let given: string | undefined;
+  return new Option("-m, --manifest <file>", "the manifest")
+    .default("keyturn.yaml")
+    .argParser((path: string): string => {
+      if (given !== undefined) {
+        throw new InvalidArgumentError(
+          `There is one already, ${given}; one manifest includes others by \`include\`.`,
+        );
+      }
+      given = path;
+      return path;
+    });
 }
 
 /** `revoke x --version y` must not print our own version, end with 0, and leave the credential as it is. */

@@ -3,7 +3,8 @@ import type { Log, ManagedSecret, Ports } from "../core/ports.ts";
 import { type LocalStore, openLocal } from "../local/open.ts";
 import { loadManifest } from "../manifest/load.ts";
 import type { Manifest, ManifestSecret, StoreEntry } from "../manifest/manifest.ts";
-import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
+import { loadRotator } from "../rotators/registry.ts";
+import { credentialTypes } from "./credential-types.ts";
 
 /** One store of the manifest, open. */
 export interface OpenStore {
@@ -20,7 +21,10 @@ export interface OpenSecret extends OpenStore {
 }
 
 export interface OpenManifest extends AsyncDisposable {
+  /** As it was last read. */
   readonly manifest: Manifest;
+  /** Reads it anew; every port that was given out before knows the new one. Throws, and keeps the old one, where the new one cannot be used. */
+  reload(): void;
   secret(ref: string): Promise<OpenSecret>;
   store(name: string): Promise<OpenStore>;
   stores(): Promise<readonly OpenStore[]>;
@@ -28,17 +32,25 @@ export interface OpenManifest extends AsyncDisposable {
 
 /** Reads the manifest; opens a store when it is first asked for, and closes what it opened. */
 export async function openManifest(path: string, log: Log = quiet): Promise<OpenManifest> {
-  const manifest = loadManifest(path, { types: rotatorTypes });
+  const facts = await credentialTypes();
+  let manifest = loadManifest(path, { facts });
   const opened = new Map<string, OpenStore>();
   const store = async (name: string): Promise<OpenStore> => {
     const entry = manifest.stores.get(name);
     if (entry === undefined) throw new KeyturnError("input-invalid", `the manifest has no store ${name}`);
-    const known = opened.get(name) ?? (await openStore(manifest, entry, log));
+    const known = opened.get(name) ?? (await openStore(() => manifest, entry, log));
     opened.set(name, known);
     return known;
   };
   return {
-    manifest,
+    get manifest() {
+      return manifest;
+    },
+    reload: () => {
+      const next = loadManifest(path, { facts });
+      for (const name of opened.keys()) assertSamePlace(manifest.stores.get(name), next.stores.get(name));
+      manifest = next;
+    },
     store,
     stores: async () => Promise.all([...manifest.stores.keys()].map(store)),
     secret: async (ref) => {
@@ -70,7 +82,7 @@ function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
   if (manifest.held.has(ref)) {
     throw new KeyturnError(
       "input-invalid",
-      `${ref} is only held, not rotated: change it at its target by hand, and store the new value by \`keyturn init\``,
+      `${ref} is only held, not rotated: change it at its target by hand, and store the new value by \`keyturn put\``,
     );
   }
   const known = manifest.secrets.refs();
@@ -78,10 +90,10 @@ function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
   throw new KeyturnError("input-invalid", `${manifest.path} has no secret ${ref}; ${list}`);
 }
 
-async function openStore(manifest: Manifest, entry: StoreEntry, log: Log): Promise<OpenStore> {
+async function openStore(manifest: () => Manifest, entry: StoreEntry, log: Log): Promise<OpenStore> {
   const local = await openLocal({ path: entry.path, key: entry.key });
   const mine = (ref: string): ManifestSecret | undefined => {
-    const managed = manifest.secrets.get(ref);
+    const managed = manifest().secrets.get(ref);
     return managed?.store === entry.name ? managed : undefined;
   };
   const ports: Ports = {
@@ -96,11 +108,23 @@ async function openStore(manifest: Manifest, entry: StoreEntry, log: Log): Promi
     log,
     secrets: {
       get: mine,
-      refs: () => manifest.secrets.refs().filter((ref) => mine(ref) !== undefined),
+      refs: () =>
+        manifest()
+          .secrets.refs()
+          .filter((ref) => mine(ref) !== undefined),
     },
     rotators: { load: loadRotator },
   };
   return { name: entry.name, place: `local: ${entry.path}`, local, ports };
+}
+
+/** A store that is open stays where it is. */
+function assertSamePlace(now: StoreEntry | undefined, next: StoreEntry | undefined): void {
+  if (now?.path === next?.path && now?.key === next?.key) return;
+  throw new KeyturnError(
+    "manifest-invalid",
+    `the store ${now?.name} is gone from the manifest, or has another place or key: restart what uses it`,
+  );
 }
 
 const quiet: Log = () => undefined;

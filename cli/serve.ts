@@ -7,8 +7,10 @@ import { serveAgents } from "../local/server.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
-import { lineLog } from "./line-log.ts";
+import { type Measured, measure, serviceLog } from "./measure.ts";
+import { startNotifications } from "./notifications.ts";
 import { type OpenManifest, type OpenStore, openManifest } from "./open.ts";
+import { followManifest } from "./reload.ts";
 import { Scheduler } from "./scheduler.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
@@ -23,14 +25,15 @@ export function serveCommand(): Command {
     .option("--store <name>", "the store to serve; needed only if the manifest has several")
     .option("--verbose", "every turn of work, too")
     .addHelpText("after", "\nExample:\n  $ keyturn serve");
-  return command.action(action(command, serve));
+  // It has its own time for an orderly end.
+  return command.action(action(command, serve, { farewellMs: Number.POSITIVE_INFINITY }));
 }
 
 async function serve(
   context: CommandContext,
   options: { readonly store?: string; readonly verbose?: boolean },
 ): Promise<number> {
-  const log = lineLog(context.terminal.json, options.verbose === true ? "debug" : "info");
+  const log = serviceLog(context.terminal.json, options.verbose === true);
   await using opened = await openManifest(context.manifestPath, log);
   const store = await chosen(opened, options.store);
   await enrolSchedules(store.ports);
@@ -38,13 +41,16 @@ async function serve(
 
   // The socket first: whoever cannot have it must not work either.
   let wake = (): void => undefined;
-  await using server = await listen(opened, store, log, () => wake());
+  await using measured = await measure(() => opened.manifest, store, log);
+  await using server = await listen(opened, store, log, measured, () => wake());
+  await using notifications = await startNotifications(opened, store, log, measured.notified);
   const worker = new WorkerProcess(context.manifestPath, log, (ref, busyUntil) =>
     scheduler.done(ref, busyUntil),
   );
   const scheduler = new Scheduler(store.ports.journal, worker, () => store.ports.clock.now(), log);
   wake = () => scheduler.wake();
   try {
+    using _followed = followManifest({ opened, store, worker, scheduler, notifications, log });
     scheduler.wake();
     log("info", "serving", { store: store.name, socket: store.local.socketPath, pid: process.pid });
     await aborted(context.signal);
@@ -70,17 +76,27 @@ async function chosen(opened: OpenManifest, name: string | undefined): Promise<O
   return opened.store(only);
 }
 
-async function listen(opened: OpenManifest, { name, local, ports }: OpenStore, log: Log, onWake: () => void) {
-  const mine = ports.secrets.refs().flatMap((ref) => ports.secrets.get(ref) ?? []);
-  if (mine.length === 0) log("warn", `no secret of ${opened.manifest.path} is in store ${name}`, {});
+async function listen(
+  opened: OpenManifest,
+  { name, local, ports }: OpenStore,
+  log: Log,
+  measured: Measured,
+  onWake: () => void,
+) {
+  const mine = () => ports.secrets.refs().flatMap((ref) => ports.secrets.get(ref) ?? []);
+  if (mine().length === 0) log("warn", `no secret of ${opened.manifest.path} is in store ${name}`, {});
   const server = await serveAgents({
     socketPath: local.socketPath,
     tokens: local.tokens,
-    secrets: new Map(mine.map((managed) => [managed.ref, managed])),
+    secrets: { get: ports.secrets.get, values: mine },
     store: local.store,
     bus: local.bus,
     overlapOf: async (type) => (await loadRotator(type)).overlap,
-    acceptReports: (reports) => acceptReports(ports, reports),
+    acceptReports: async (reports) => {
+      const accepted = await acceptReports(ports, reports);
+      measured.reported(reports);
+      return accepted;
+    },
     onWake,
     log,
   });

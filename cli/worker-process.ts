@@ -46,6 +46,11 @@ export class WorkerProcess {
     if (this.#name !== undefined) this.#order({ do: "reconcile", ref });
   }
 
+  /** The manifest has changed; a worker that is about to start reads it anyway. */
+  reload(): void {
+    if (this.#name !== undefined) this.#order({ do: "reload" });
+  }
+
   /** Lets the worker end what it has begun; after the time it is killed, which harms nothing. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;

@@ -2,7 +2,12 @@ import * as z from "zod/mini";
 import { asKeyturnError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
+import { startTelemetry } from "../telemetry/start.ts";
+import { traceFields } from "../telemetry/trace-fields.ts";
 import { openManifest } from "./open.ts";
+import { reloadManifest } from "./reload.ts";
+import { SchedulerQuotas } from "./scheduler-quota.ts";
+import { version } from "./version.ts";
 import { isGone, workerName } from "./who.ts";
 
 /**
@@ -11,6 +16,8 @@ import { isGone, workerName } from "./who.ts";
  */
 export const WorkerOrder = z.discriminatedUnion("do", [
   z.object({ do: z.literal("reconcile"), ref: z.string() }),
+  /** The manifest has changed. */
+  z.object({ do: z.literal("reload") }),
   z.object({ do: z.literal("stop") }),
 ]);
 export type WorkerOrder = z.infer<typeof WorkerOrder>;
@@ -39,29 +46,44 @@ const aliveMs = 1_000;
 
 async function main(manifestPath: string): Promise<void> {
   const say = (report: WorkerReport): void => void process.send?.(report);
-  const log: Log = (level, message, fields) => say({ said: "log", level, message, fields: { ...fields } });
+  const log: Log = (level, message, fields) =>
+    say({ said: "log", level, message, fields: { ...traceFields(), ...fields } });
   const worker = workerName("serve");
   const opened = await openManifest(manifestPath, log);
+  const telemetry = await startTelemetry({ log, version });
+  const hooks = telemetry.hooks({
+    get: (ref) => opened.manifest.secrets.get(ref),
+    refs: () => opened.manifest.secrets.refs(),
+  });
+  const quotas = new SchedulerQuotas(() => opened.manifest.stores);
   const underWay = new Set<Promise<void>>();
 
   const work = async (ref: string): Promise<void> => {
     try {
-      const { ports } = await opened.secret(ref);
-      const { result, until, record } = await reconcile(ref, ports, { worker, isGone });
+      const { ports, storeName } = await opened.secret(ref);
+      const quota = quotas.of(storeName);
+      const options = { worker, isGone, ...hooks, ...(quota === undefined ? {} : { quota }) };
+      const before = opened.manifest;
+      const { result, until, record } = await reconcile(ref, ports, options);
+      // What rests by the old manifest may rest for too long.
+      if (opened.manifest !== before) return await work(ref);
       say({ said: "done", ref, phase: record.state.phase, busyUntil: result === "busy" ? until : undefined });
     } catch (thrown) {
       const { code, message } = asKeyturnError(thrown);
+      telemetry.failed(ref, code);
       say({ said: "done", ref, phase: "unknown", error: { code, message } });
     }
   };
   process.on("message", (json) => {
     const order = z.parse(WorkerOrder, json);
     if (order.do === "stop") return void stop();
+    if (order.do === "reload") return void reloadManifest(opened, log);
     const job = work(order.ref).finally(() => underWay.delete(job));
     underWay.add(job);
   });
   const stop = async (): Promise<void> => {
     await Promise.all(underWay);
+    await telemetry[Symbol.asyncDispose]();
     await opened[Symbol.asyncDispose]();
     process.disconnect();
   };

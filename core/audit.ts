@@ -35,6 +35,18 @@ export function seal(
   return { ...linked, hash: hashOf(linked) };
 }
 
+/** Puts entries that were never written behind another end than the one they were sealed for. */
+export function sealAgain(
+  entries: readonly AuditEntry[],
+  end: { readonly sequence: number; readonly hash: string },
+): AuditEntry[] {
+  const sealed: AuditEntry[] = [];
+  for (const { ref, at, actor, action, epoch, version, detail } of entries) {
+    sealed.push(seal({ ref, at, actor, action, epoch, version, detail }, sealed.at(-1) ?? end));
+  }
+  return sealed;
+}
+
 export type ChainFault =
   | { readonly kind: "changed"; readonly sequence: number }
   | { readonly kind: "gap"; readonly sequence: number }

@@ -38,7 +38,7 @@ export function needsFleet(state: State): boolean {
 /** Reads the record and says what comes next. Pure; the fleet is only looked at where `needsFleet`. */
 export function decide(record: RotationRecord, fleet: FleetView, around: Surroundings): Action {
   const { now } = around;
-  const payable = record.debts.filter((debt) => mayPay(record, debt, now));
+  const payable = record.debts.filter((debt) => mayPay(record, debt, around));
   const due = payable.find((debt) => debt.notBefore <= now);
   if (due !== undefined) return { do: "settle", debt: due, asks: false };
   const action = decideState(record, fleet, around);
@@ -47,11 +47,15 @@ export function decide(record: RotationRecord, fleet: FleetView, around: Surroun
 }
 
 /**
- * Debts are paid before other work, with three exceptions: an urgent rotation publishes the successor first (its set makes what is
- * owed on its slot refused), unless it has to wait itself; a candidate that is being published is not cut; and what a retire
+ * Debts are paid before other work, with three exceptions: an urgent rotation, and any of a cutover type, publishes the successor first
+ * (its set makes what is owed on its slot refused), unless an urgent one has to wait itself; a candidate that is being published is not cut; and what a retire
  * is for is paid by retire's own rules.
  */
-function mayPay({ state, paused }: RotationRecord, debt: Debt, now: number): boolean {
+function mayPay(
+  { state, paused }: RotationRecord,
+  debt: Debt,
+  { now, overlap }: Pick<Surroundings, "now" | "overlap">,
+): boolean {
   if (paused !== undefined && debt.reason !== "leaked") return false;
   const publishing = state.phase === "finish" || state.phase === "announce";
   if (publishing && debt.version === state.rotation.id) return false;
@@ -62,7 +66,8 @@ function mayPay({ state, paused }: RotationRecord, debt: Debt, now: number): boo
     case "test":
     case "finish":
     case "announce":
-      return !state.rotation.urgent || (debt.reason === "leaked" && state.notBefore > now);
+      if (debt.reason === "leaked" && state.notBefore > now) return true;
+      return !state.rotation.urgent && overlap === "both-live";
     case "retire":
       return debt.fingerprint !== state.rotation.previous?.fingerprint;
     case "idle":
@@ -104,8 +109,10 @@ function decideIdle(record: RotationRecord, around: Surroundings): Action {
       : change(begin(record, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around));
   }
   if (record.paused !== undefined) return { do: "wait", until: undefined };
-  // A rotation takes the slot that a debt still holds: it waits until the debt is paid.
-  if (record.debts.length > 0) return { do: "wait", until: undefined };
+  // A rotation takes the slot that a debt still holds: it waits until the debt is paid. A cutover type's set is what pays.
+  if (record.debts.length > 0 && !(around.overlap === "cutover" && record.wish?.kind === "rotate")) {
+    return { do: "wait", until: undefined };
+  }
   if (record.wish !== undefined) {
     const { requestedBy } = record.wish;
     if (record.wish.kind === "rollback") {

@@ -1,26 +1,9 @@
+import type { Ailment } from "./ailment.ts";
+import type { ChainFault } from "./audit.ts";
 import type { Examination, TriedVersion } from "./examine.ts";
 import type { RotationRecord } from "./record.ts";
 import type { Mark } from "./rotator.ts";
 import { isCompromised, rotationOf } from "./transition.ts";
-
-/** What can be wrong with a secret. Each has its row in `docs/doctor.md`. */
-export type Ailment =
-  | "journal-lost"
-  | "record-unreadable"
-  | "epoch-behind"
-  | "store-behind"
-  | "current-missing"
-  | "current-refused"
-  | "current-unclear"
-  | "revived"
-  | "foreign-pending"
-  | "other-installation"
-  | "halted"
-  | "paused"
-  | "debt-unpaid"
-  | "audit-broken"
-  | "not-ready"
-  | "unreachable";
 
 export interface Diagnosis {
   readonly ailment: Ailment;
@@ -256,12 +239,7 @@ function course({ ref, record }: Examination, attemptsMax: number): readonly Dia
 
 function surroundings({ chain, findings, unasked }: Examination): readonly Diagnosis[] {
   const found: Diagnosis[] = [];
-  if (chain.fault !== undefined) {
-    const what = `the audit is broken: ${chain.fault.kind} at entry ${chain.fault.sequence}`;
-    const advice =
-      "Keep the file as evidence, and restore it from a backup; entries that wait go on behind it.";
-    found.push({ ailment: "audit-broken", what, fix: undefined, advice });
-  }
+  if (chain.fault !== undefined) found.push(brokenAudit(chain.fault));
   for (const { check, message } of findings.filter(({ ok, code }) => !ok && code !== "superseded")) {
     const advice = "Correct it at the target or in the manifest: the next rotation is refused until then.";
     found.push({ ailment: "not-ready", what: `${check}: ${message}`, fix: undefined, advice });
@@ -271,4 +249,18 @@ function surroundings({ chain, findings, unasked }: Examination): readonly Diagn
     found.push({ ailment: "unreachable", what, fix: undefined, advice: unasked.remedy });
   }
   return found;
+}
+
+/** What is cut off at the end keeps everything that comes from being written: the rest of the chain is sound, and can go on. */
+function brokenAudit({ kind, sequence }: ChainFault): Diagnosis {
+  const what = `the audit is broken: ${kind} at entry ${sequence}`;
+  const advice = "Keep the file as evidence, and restore it from a backup.";
+  const goesOn = "goes on behind the last entry that is left, and says there what is missing";
+  const fix = kind === "cut-off" ? goesOn : undefined;
+  return {
+    ailment: "audit-broken",
+    what,
+    fix,
+    advice: fix === undefined ? advice : `${advice} Or run it with --fix.`,
+  };
 }

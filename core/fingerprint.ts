@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey } from "node:crypto";
 import type { Fingerprinter } from "./ports.ts";
 import type { Secret } from "./secret.ts";
 
@@ -15,15 +15,35 @@ export interface FingerprintKey {
 export function createFingerprinter(
   newestFirst: readonly [FingerprintKey, ...FingerprintKey[]],
 ): Fingerprinter {
-  const by = (key: FingerprintKey, text: string): string =>
-    `${key.id}:${createHmac("sha256", key.bytes).update(text, "utf8").digest("hex").slice(0, 32)}`;
-  return {
-    fingerprint: (text) => by(newestFirst[0], text),
-    candidates: (text) => newestFirst.map((key) => by(key, text)),
-  };
+  // Prepared once: a leaked text is tried in thousands of readings, and to prepare a key takes longer than to use it.
+  const [newest, all] = [prepared(newestFirst[0]), newestFirst.map(prepared)];
+  return { fingerprint: newest, candidates: (text) => all.map((by) => by(text)) };
 }
 
+function prepared({ id, bytes }: FingerprintKey): (text: string) => string {
+  const key = createSecretKey(bytes);
+  return (text) => `${id}:${createHmac("sha256", key).update(text, "utf8").digest("hex").slice(0, 32)}`;
+}
+
+/**
+ * What is guessed within 2^40 tries is not kept: whoever may ask whether a value is known could find it by asking. Such a value is
+ * revoked by the name of its secret.
+ */
 const entropyFloorBits = 40;
+
+/** No shorter text reaches the floor, however varied it is: 11 × log2(11) is 38. */
+const charactersMin = 12;
+const beginning = 64;
+
+/** Whether a value is long and varied enough to be found by its fingerprint. */
+export function isTelling(text: string): boolean {
+  if (text.length < charactersMin) return false;
+  // More characters never make it less: the beginning of a long text mostly says enough.
+  return (
+    entropyBits(text.slice(0, beginning)) >= entropyFloorBits ||
+    (text.length > beginning && entropyBits(text) >= entropyFloorBits)
+  );
+}
 
 /** Fingerprints of the fields that are long and varied enough not to be found by chance; others are left out. */
 export function fingerprintFields(
@@ -32,7 +52,7 @@ export function fingerprintFields(
 ): Record<string, string> {
   return Object.fromEntries(
     Object.entries(fields)
-      .filter(([, secret]) => entropyBits(secret.reveal()) >= entropyFloorBits)
+      .filter(([, secret]) => isTelling(secret.reveal()))
       .map(([name, secret]) => [name, fingerprinter.fingerprint(secret.reveal())]),
   );
 }

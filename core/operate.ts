@@ -4,7 +4,7 @@ import { fingerprintFields } from "./fingerprint.ts";
 import { viewFleet } from "./fleet.ts";
 import { newId } from "./identifier.ts";
 import { objectionTo } from "./intervene.ts";
-import type { FingerprintMatch, ManagedSecret, Ports } from "./ports.ts";
+import type { ManagedSecret, Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
 import { type Answer, answer, type Request } from "./request.ts";
@@ -115,12 +115,6 @@ export async function versionMark(ref: string, ports: Ports, which: string): Pro
   return { version: stored.version, fingerprint: ports.fingerprinter.fingerprint(stored.value.reveal()) };
 }
 
-/** Which versions a leaked text belongs to. Only its fingerprints are compared; the text goes nowhere. */
-export async function identify(ports: Ports, leaked: Secret): Promise<readonly FingerprintMatch[]> {
-  const text = leaked.reveal().trim();
-  return ports.journal.identify(ports.fingerprinter.candidates(text));
-}
-
 /** Stores a value that a person brings as current, in one step, without any target being asked. `fields` can be found again when they leak. */
 export async function storeValue(
   ref: string,
@@ -141,16 +135,21 @@ export async function storeValue(
   return version;
 }
 
-/** Looks for schedules that begin by themselves: a secret whose manifest says `every` is due when its age says so. */
+/**
+ * Lets schedules begin by themselves that are new, or come sooner than before. A secret of which the journal knows no value waits
+ * for the first request: whether its target may be touched is a person's word. What is not at rest finds its time when it is.
+ */
 export async function enrolSchedules(ports: Ports): Promise<void> {
   for (const ref of ports.secrets.refs()) {
-    const loaded = await ports.journal.load(ref);
     const schedule = ports.secrets.get(ref)?.policy.schedule;
-    if (loaded === undefined || schedule === undefined || loaded.record.current === undefined) continue;
-    const dueAt = schedule.next(loaded.record.current.since, ports.clock.now());
+    const loaded = schedule && (await ports.journal.load(ref));
+    if (schedule === undefined || loaded?.record.current === undefined) continue;
     const { record } = loaded;
+    const next = schedule.next(loaded.record.current.since, ports.clock.now());
+    const dueAt = Math.max(next, record.scheduleNotBefore);
     if (record.state.phase !== "idle" || (record.dueAt !== null && record.dueAt <= dueAt)) continue;
-    await commit(ports, loaded.revision, stay({ ...record, dueAt }), "keyturn").catch((thrown: unknown) => {
+    const due = stay({ ...record, dueAt });
+    await commit(ports, loaded.revision, due, "keyturn").catch((thrown: unknown) => {
       // Somebody works on it at this moment, and sees to its time.
       if (asKeyturnError(thrown).code !== "conflict") throw thrown;
     });

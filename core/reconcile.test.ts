@@ -4,7 +4,9 @@ import { modelTarget } from "../local/model-target.ts";
 import { acceptReports } from "./accept-reports.ts";
 import { verifyChain } from "./audit.ts";
 import { KeyturnError } from "./errors.ts";
-import { identify, request, versionMark } from "./operate.ts";
+import { identify } from "./identify.ts";
+import { LeakedText } from "./leaked.ts";
+import { request, versionMark } from "./operate.ts";
 import type { Policy, Stage } from "./ports.ts";
 import { reconcile } from "./reconcile.ts";
 import type { RotationRecord } from "./record.ts";
@@ -239,10 +241,10 @@ describe.each(["both-live", "cutover"] as const)("a rotation of a %s type", (ove
   test("a leaked text is found by its fingerprint, trimmed, and only then", async () => {
     const { password } = await it.raw("current");
     const version = (await it.record()).current?.version ?? "";
-    expect(await identify(it.ports, new Secret(` ${password}\n`))).toEqual([
+    expect(await identify(it.ports, new LeakedText(new Secret(` ${password}\n`)))).toEqual([
       { ref, version, field: "password" },
     ]);
-    expect(await identify(it.ports, new Secret(password.slice(1)))).toEqual([]);
+    expect(await identify(it.ports, new LeakedText(new Secret(password.slice(1))))).toEqual([]);
   });
 
   test("no line of a log, no event and no audit entry holds a value", async () => {

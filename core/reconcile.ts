@@ -1,5 +1,5 @@
 import { commit, flush } from "./commit.ts";
-import { type Action, decide, needsFleet, scheduled } from "./decide.ts";
+import { type Action, decide, needsFleet, type StepName, scheduled } from "./decide.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { type FleetView, viewFleet } from "./fleet.ts";
 import { newId } from "./identifier.ts";
@@ -22,8 +22,17 @@ export interface ReconcileOptions {
   readonly until?: number;
   /** How often scheduled rotations may begin; courtesy to the targets, kept by whoever reconciles. Requests are never held up. */
   readonly quota?: { opensAt(now: number): number; took(now: number): void };
-  /** Told of every change, after it is saved. */
-  readonly observe?: (transition: Transition) => void;
+  /** Told of every change, after it is saved, with the record as it was before. */
+  readonly observe?: (transition: Transition, before: RotationRecord) => void;
+  /** Runs around every step: carries it out once, and gives back what it came to. */
+  readonly trace?: (step: StepUnderWay, carryOut: () => Promise<Outcome>) => Promise<Outcome>;
+}
+
+/** A step that is about to be carried out; paying a debt is called `retire`. */
+export interface StepUnderWay {
+  readonly step: StepName | "retire";
+  readonly managed: ManagedSecret;
+  readonly record: RotationRecord;
 }
 
 /** Others look in this soon whether a worker still lives: on its own machine that can be told before its lease ends. */
@@ -101,8 +110,9 @@ class Run {
       case "wait":
         return this.#rest(loaded, record, action.until);
       case "change":
-        await this.#save(loaded.revision, this.#leased(action.transition));
+        // Before anything is waited for: others who ask meanwhile must find it counted.
         this.#countScheduled(action.transition);
+        await this.#save(loaded.revision, this.#leased(action.transition), record);
         return undefined;
       case "step":
       case "settle": {
@@ -112,11 +122,18 @@ class Run {
           return { result: "paused", until: clock.now(), record };
         }
         const claimed = await this.#claim(loaded, record);
-        const outcome = await this.#act(action, claimed.record);
-        await this.#save(claimed.revision, this.#leased(next(claimed.record, outcome, this.#around())));
+        const outcome = await this.#traced(action, claimed.record);
+        const transition = next(claimed.record, outcome, this.#around());
+        await this.#save(claimed.revision, this.#leased(transition), claimed.record);
         return undefined;
       }
     }
+  }
+
+  #traced(action: Extract<Action, { do: "step" | "settle" }>, record: RotationRecord): Promise<Outcome> {
+    const step = action.do === "settle" ? "retire" : action.step;
+    const carryOut = () => this.#act(action, record);
+    return this.#options.trace?.({ step, managed: this.#managed, record }, carryOut) ?? carryOut();
   }
 
   async #act(action: Extract<Action, { do: "step" | "settle" }>, record: RotationRecord): Promise<Outcome> {
@@ -171,7 +188,7 @@ class Run {
     const held = loaded.record.lease;
     const enough = this.#ports.clock.now() + this.#managed.policy.stepDeadlineMs;
     if (held?.holder === this.#options.worker && held.until >= enough) return { ...loaded, record };
-    return this.#save(loaded.revision, this.#leased(stay(record)));
+    return this.#save(loaded.revision, this.#leased(stay(record)), record);
   }
 
   #countScheduled({ record: { state } }: Transition): void {
@@ -199,13 +216,13 @@ class Run {
     const changed =
       record !== loaded.record || loaded.record.lease !== undefined || loaded.record.dueAt !== dueAt;
     const rested = { ...record, lease: undefined, dueAt };
-    if (changed) await this.#save(loaded.revision, stay(rested));
+    if (changed) await this.#save(loaded.revision, stay(rested), record);
     return { result: "waiting", until: dueAt ?? undefined, record: rested };
   }
 
-  async #save(revision: number, transition: Transition): Promise<Loaded> {
+  async #save(revision: number, transition: Transition, before: RotationRecord): Promise<Loaded> {
     const saved = await commit(this.#ports, revision, transition, this.#options.worker);
-    if (transition.notes.length > 0) this.#options.observe?.({ ...transition, record: saved.record });
+    if (transition.notes.length > 0) this.#options.observe?.({ ...transition, record: saved.record }, before);
     return saved;
   }
 

@@ -21,6 +21,8 @@ export const Rotation = z.object({
   pending: z.optional(VersionMark),
   /** What was current when it began. */
   previous: z.optional(VersionMark),
+  /** Of a cutover type: since when the target may refuse the old value, which is current until finish. */
+  cutSince: z.optional(z.number()),
 });
 export type Rotation = z.infer<typeof Rotation>;
 

@@ -1,11 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { memoryJournal, memorySecretStore } from "../local/memory.ts";
+import { memoryAuditLog, memoryJournal, memorySecretStore } from "../local/memory.ts";
 import { memoryPorts } from "../local/memory-ports.ts";
 import { modelTarget } from "../local/model-target.ts";
-import { type Ailment, diagnose } from "./diagnose.ts";
+import type { Ailment } from "./ailment.ts";
+import { verifyChain } from "./audit.ts";
+import { diagnose } from "./diagnose.ts";
 import { KeyturnError } from "./errors.ts";
 import { examine } from "./examine.ts";
-import { identify, request, versionMark } from "./operate.ts";
+import { identify } from "./identify.ts";
+import { LeakedText } from "./leaked.ts";
+import { request, versionMark } from "./operate.ts";
 import type { Ports } from "./ports.ts";
 import { reconcile } from "./reconcile.ts";
 import type { RotationRecord } from "./record.ts";
@@ -126,7 +130,7 @@ describe.each<Overlap>(["both-live", "cutover"])("%s", (overlap) => {
       expect(fixed?.epoch).toBeGreaterThan(before.epoch);
       expect(fixed?.state.phase).toBe(overlap === "both-live" ? phase : "idle");
       const { password } = await one.loginOf(await one.current());
-      expect(await identify(one.ports(), new Secret(password))).toMatchObject([
+      expect(await identify(one.ports(), new LeakedText(new Secret(password)))).toMatchObject([
         { version: await one.current() },
       ]);
       await expectWhole(one);
@@ -234,6 +238,24 @@ describe.each<Overlap>(["both-live", "cutover"])("%s", (overlap) => {
     await one.until("idle");
     expect(await one.ports().store.read(ref, "pending")).toBeUndefined();
     await expectWhole(one);
+  });
+
+  test("an audit that was cut off goes on behind what is left, and says what is missing", async () => {
+    const one = await world(overlap);
+    await one.rotate();
+    const audit = memoryAuditLog();
+    const kept = (await Array.fromAsync(one.ports().audit.read(ref))).slice(0, 3);
+    for (const entry of kept) await audit.append(entry);
+    one.swap({ audit });
+    expect(await one.ailments()).toEqual(["audit-broken"]);
+    await one.fix();
+    await expectWhole(one);
+    const record = await one.record();
+    const chain = await Array.fromAsync(audit.read(ref));
+    expect(chain.slice(0, 3)).toEqual(kept);
+    expect(chain[3]).toMatchObject({ action: "repaired", sequence: 4 });
+    expect(chain[3]?.detail).toContain("cut-off at entry 3");
+    expect((await verifyChain(ref, audit.read(ref), record?.audit)).fault).toBeUndefined();
   });
 
   test("who moves the record meanwhile is not overwritten", async () => {

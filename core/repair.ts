@@ -1,3 +1,4 @@
+import { sealAgain } from "./audit.ts";
 import { commit } from "./commit.ts";
 import {
   currentOf,
@@ -70,7 +71,7 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
   const told = seen.chain.compromised.filter(({ version }) => !known.compromised.some(isVersion(version)));
   const base: RotationRecord = {
     ...known,
-    ...(isOutdated(seen) ? behindAudit(seen, known) : {}),
+    ...auditOf(seen, known),
     epoch: Math.max(...seenEpochs) + 1,
     compromised: [...known.compromised, ...told],
     current: current && { ...mark(current), since: sinceOf(known, current) },
@@ -78,15 +79,23 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
     scheduleNotBefore: 0,
   };
   const ailments = diagnose(seen, around.policy.attemptsMax).filter(({ fix }) => fix !== undefined);
-  const detail = ailments.map(({ ailment }) => ailment).join(", ");
+  const detail = ailments.map(({ ailment, what }) => `${ailment}: ${what}`).join("; ");
   const note: Note = { action: "repaired", detail, actor: by };
   const owing = owesLeftovers(seen, base, around);
   return andThen(stay(owing, note), (after) => resumeCourse(seen, after, by, around));
 }
 
-/** A journal that knows less than the audit goes on behind it: what waits in its outbox was written long ago. */
-function behindAudit({ chain }: Examination, { audit, outbox }: RotationRecord): Partial<RotationRecord> {
-  return chain.end.sequence > audit.sequence ? { audit: chain.end, outbox: { ...outbox, entries: [] } } : {};
+/**
+ * A journal that knows less than the audit goes on behind it: what waits in its outbox was written long ago. A chain whose end was cut
+ * off goes on behind what is left of it, with what was not written yet.
+ */
+function auditOf({ chain }: Examination, { audit, outbox }: RotationRecord): Partial<RotationRecord> {
+  const { end, fault } = chain;
+  if (end.sequence > audit.sequence) return { audit: end, outbox: { ...outbox, entries: [] } };
+  if (fault?.kind !== "cut-off") return {};
+  const entries = sealAgain(outbox.entries, end);
+  const { sequence, hash } = entries.at(-1) ?? end;
+  return { audit: { sequence, hash }, outbox: { ...outbox, entries } };
 }
 
 function sinceOf({ current }: RotationRecord, { version, createdAt }: TriedVersion): number {

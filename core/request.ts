@@ -73,7 +73,7 @@ function rotate(record: RotationRecord, by: string, around: Surroundings): Answe
       if (record.paused !== undefined) {
         return refuse(record, `paused by ${record.paused.by}: ${record.paused.reason}; resume it first`);
       }
-      if (record.debts.length > 0) {
+      if (record.debts.length > 0 && around.overlap === "both-live") {
         const versions = record.debts.map((debt) => debt.version).join(", ");
         return wish(record, "rotate", by, `not yet proven refused, and paid first: ${versions}`, around);
       }

@@ -11,6 +11,7 @@ import {
   enterUndo,
   failed,
   failureNote,
+  gap,
   halt,
   isAlarm,
   isCompromised,
@@ -57,7 +58,7 @@ function stepDone(
   ): Transition =>
     stay(
       { ...record, state: { phase, rotation, attempts: 0, notBefore: around.now }, ...changes },
-      { action: `${outcome.step}.done`, detail: "", version },
+      { action: `${outcome.step}.done`, detail: phase === "announce" ? gap(rotation, around) : "", version },
     );
   switch (outcome.step) {
     case "create":
@@ -85,12 +86,13 @@ function created(
   record: RotationRecord,
   rotation: Rotation,
   { pending, current }: { pending: VersionMark; current: VersionMark | undefined },
-  { now }: Surroundings,
+  { now, overlap }: Surroundings,
 ): Transition {
   const outside =
     current !== undefined && record.current !== undefined && current.version !== record.current.version;
   const since = outside ? now : (record.current?.since ?? now);
-  const known = { ...rotation, pending, previous: current };
+  const cutSince = overlap === "cutover" && current !== undefined ? now : undefined;
+  const known = { ...rotation, pending, previous: current, cutSince };
   return stay(
     {
       ...record,
@@ -138,10 +140,10 @@ function enterGrace(record: RotationRecord, rotation: Rotation, { now, policy }:
 
 /** Put aside, and proven refused where it was ever anybody's but the fleet's: nothing of the candidate is owed any more. */
 function undone(record: RotationRecord, rotation: Rotation, around: Surroundings): Transition {
-  const { now, policy, overlap } = around;
+  const { now, policy } = around;
   const note = { action: "undo.done", detail: "", version: rotation.id };
   const { restores } = rotation;
-  if (restores !== undefined && overlap === "both-live" && !isCompromised(record, restores)) {
+  if (restores !== undefined && !isCompromised(record, restores)) {
     return andThen(stay(record, note), (ended) => backToGrace(ended, rotation, restores, around));
   }
   const mark = rotation.pending ?? { version: rotation.id, fingerprint: "" };

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
-import { type ErrorCode, KeyturnError } from "./errors.ts";
+import { carryOver, parse, parseJson, revealFields, secretsIn } from "./credential.ts";
+import type { ErrorCode } from "./errors.ts";
 import type { Clock, Log, Random } from "./ports.ts";
 import { Secret } from "./secret.ts";
 
@@ -27,6 +28,11 @@ export interface Fence {
 export interface StepContext<Config, Admin> {
   readonly config: Config;
   readonly admin: Admin;
+  /**
+   * What else the administering login may be, after the target has refused it: it may be changing at this very moment. Undefined: there
+   * is nothing else.
+   */
+  nextAdmin?(): Promise<Admin | undefined>;
   readonly fence: Fence;
   readonly clock: Clock;
   readonly random: Random;
@@ -83,6 +89,16 @@ export interface Mark {
   readonly accepts: boolean;
 }
 
+/** What a rotation would do at the target, for whoever wants to know before. */
+export interface Outline {
+  /** A line for each step that changes something, in order. */
+  readonly changes: readonly { readonly step: "set" | "retire"; readonly change: string }[];
+  /** Connections that a rotation opens at the target, from create to the proof of retire, without retries. */
+  readonly connections: number;
+  /** Logins among them that the target is meant to refuse. */
+  readonly refusedLogins: number;
+}
+
 /** What a type needs of its surroundings; read by the infrastructure code. */
 export interface Needs {
   readonly network: readonly ("target" | "internet")[];
@@ -114,7 +130,10 @@ export interface RotatorDefinition<Config, Credential, Admin> {
   set(change: Change<Credential>, context: StepContext<Config, Admin>): Promise<void>;
   /** Logs in with pending, makes sure a real authentication took place, and does what the fleet does. */
   test(change: Change<Credential>, context: StepContext<Config, Admin>): Promise<void>;
-  /** Makes the target refuse the credential and ends its sessions. Already refused, or replaced by another credential: done. */
+  /**
+   * Makes the target refuse the credential and ends its sessions. Already refused, or replaced by another credential: done. A cutover type
+   * changes nothing where it was replaced, and ends only the sessions that were opened with it.
+   */
   retire(credential: Credential, context: StepContext<Config, Admin>): Promise<Residue>;
   /** Tries the credential. `unknown` for everything but a clear answer. */
   refused(
@@ -122,8 +141,8 @@ export interface RotatorDefinition<Config, Credential, Admin> {
     context: StepContext<Config, Admin>,
   ): Promise<"refused" | "accepted" | "unknown">;
   usage?(credential: Credential, context: StepContext<Config, Admin>): Promise<Usage>;
-  /** The dry run: reads only. */
-  preflight?(context: StepContext<Config, Admin>): Promise<readonly Finding[]>;
+  /** The dry run: reads only. Given a credential that is about to be adopted, it looks at that one too. */
+  preflight?(context: StepContext<Config, Admin>, adopting?: Credential): Promise<readonly Finding[]>;
   /**
    * Takes an existing credential over without changing what it is: it has logged in with it, and marks the target as managed. Marked
    * for this secret already: done. Marked for another: `not-managed`.
@@ -131,6 +150,10 @@ export interface RotatorDefinition<Config, Credential, Admin> {
   adopt?(credential: Credential, context: StepContext<Config, Admin>): Promise<void>;
   /** What the fences at the target say of this secret's slots, whoever marked them. Reads only; for repair. */
   inspect?(context: StepContext<Config, Admin>): Promise<readonly Mark[]>;
+  /** What a rotation would change, in words. Asks nobody. */
+  outline?(current: Credential | undefined, config: Config): Outline;
+  /** Shuts a slot by its name, for whoever has no value at hand: an incident while the store is down. The fence remembers it as a retire. */
+  cut?(login: string, context: StepContext<Config, Admin>): Promise<Residue>;
 }
 
 /** A step's surroundings before the type's own schemas have read them. */
@@ -141,6 +164,12 @@ export interface Rotator {
   readonly type: string;
   readonly overlap: "both-live" | "cutover";
   readonly needs: Needs;
+  /** What a config of the type looks like, for those who point at the line that is wrong, or write it down for an editor. */
+  readonly config: Schema<unknown>;
+  /** What agents read. Secret fields are `secretField()`. */
+  readonly credential: Schema<unknown>;
+  /** What the secret of the administering login has to have. */
+  readonly admin: Schema<unknown>;
   /** Whether it works without an administering login. */
   readonly needsAdmin: boolean;
   /** Throws `config-invalid` that names the field. */
@@ -161,11 +190,14 @@ export interface Rotator {
   refused(value: Secret, context: RawContext): Promise<"refused" | "accepted" | "unknown">;
   /** Undefined where the type cannot tell. */
   usage(value: Secret, context: RawContext): Promise<Usage | undefined>;
-  preflight(context: RawContext): Promise<readonly Finding[]>;
+  preflight(context: RawContext, adopting?: Secret): Promise<readonly Finding[]>;
   /** Absent where the type cannot take over what is there. */
   readonly adopt: ((value: Secret, context: RawContext) => Promise<void>) | undefined;
   /** Undefined where the target keeps no fence that can be read. */
   inspect(context: RawContext): Promise<readonly Mark[] | undefined>;
+  /** Undefined where the type does not say. */
+  outline(current: Secret | undefined, config: unknown): Outline | undefined;
+  readonly cut: ((login: string, context: RawContext) => Promise<Residue>) | undefined;
 }
 
 /** Puts a definition's schemas around its verbs. Unknown fields of the stored JSON are carried over from current to pending verbatim. */
@@ -173,6 +205,7 @@ export function defineRotator<Config, Credential extends object, Admin>(
   definition: RotatorDefinition<Config, Credential, Admin>,
 ): Rotator {
   const { type } = definition;
+  const cut = definition.cut?.bind(definition);
   const readConfig = (config: unknown): Config =>
     parse(definition.config, config, "config-invalid", `the config of type ${type}`);
   const readCredential = (value: Secret): Credential =>
@@ -193,6 +226,10 @@ export function defineRotator<Config, Credential extends object, Admin>(
     ...context,
     config: readConfig(context.config),
     admin: readAdmin(context.admin),
+    nextAdmin: async () => {
+      const next = await context.nextAdmin?.();
+      return next === undefined ? undefined : readAdmin(next);
+    },
   });
   const change = (raw: Change<Secret>): Change<Credential> => ({
     pending: readCredential(raw.pending),
@@ -203,6 +240,9 @@ export function defineRotator<Config, Credential extends object, Admin>(
     type,
     overlap: definition.overlap,
     needs: definition.needs,
+    config: definition.config,
+    credential: definition.credential,
+    admin: definition.admin,
     needsAdmin: !z.safeParse(definition.admin, undefined).success,
     checkConfig: (config) => void readConfig(config),
     checkCredential: (value) => void readCredential(value),
@@ -214,8 +254,7 @@ export function defineRotator<Config, Credential extends object, Admin>(
         current === undefined ? undefined : readCredential(current),
         open(context),
       );
-      const kept = current === undefined ? {} : parseJson(current, "the stored value");
-      return new Secret(JSON.stringify({ ...Object(kept), ...revealFields(made) }));
+      return new Secret(carryOver(current, revealFields(made)));
     },
     sweep: async (context) => definition.sweep?.(open(context)),
     set: async (raw, context) => definition.set(change(raw), open(context)),
@@ -223,47 +262,15 @@ export function defineRotator<Config, Credential extends object, Admin>(
     retire: async (value, context) => definition.retire(readCredential(value), open(context)),
     refused: async (value, context) => definition.refused(readCredential(value), open(context)),
     usage: async (value, context) => definition.usage?.(readCredential(value), open(context)),
-    preflight: async (context) => definition.preflight?.(open(context)) ?? [],
+    preflight: async (context, adopting) =>
+      definition.preflight?.(open(context), adopting && readCredential(adopting)) ?? [],
     adopt:
       definition.adopt === undefined
         ? undefined
         : async (value, context) => definition.adopt?.(readCredential(value), open(context)),
     inspect: async (context) => definition.inspect?.(open(context)),
+    outline: (current, config) =>
+      definition.outline?.(current === undefined ? undefined : readCredential(current), readConfig(config)),
+    cut: cut && ((login, context) => cut(login, open(context))),
   };
-}
-
-function secretsIn(fields: object): Record<string, Secret> {
-  return Object.fromEntries(Object.entries(fields).filter(([, field]) => field instanceof Secret));
-}
-
-function parseJson(value: Secret, what: string): unknown {
-  try {
-    return JSON.parse(value.reveal());
-  } catch {
-    // The parser's own message quotes the text, which is the secret.
-    throw new KeyturnError("credential-invalid", `${what} is not JSON`);
-  }
-}
-
-function parse<T>(
-  schema: Schema<T>,
-  input: unknown,
-  code: "config-invalid" | "credential-invalid",
-  what: string,
-): T {
-  const result = z.safeParse(schema, input);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(
-    (issue) => `${issue.path.join(".")}${issue.path.length > 0 ? ": " : ""}${issue.message}`,
-  );
-  throw new KeyturnError(code, `${what} is not usable: ${problems.join("; ")}`);
-}
-
-function revealFields(credential: object): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(credential).map(([name, field]) => [
-      name,
-      field instanceof Secret ? field.reveal() : field,
-    ]),
-  );
 }

@@ -1,3 +1,4 @@
+import { adminOf, otherAdmins } from "./admin.ts";
 import { KeyturnError } from "./errors.ts";
 import type { ManagedSecret, Ports, StoredSecret } from "./ports.ts";
 import type { Rotation, RotationRecord, VersionMark } from "./record.ts";
@@ -75,9 +76,11 @@ export function fingerprintOf({ ports, record }: Stand, value: Secret): string {
 
 export async function contextOf(stand: Stand, rotationId: string, fingerprint: string): Promise<RawContext> {
   const { ports, managed, record, session, redactor } = stand;
+  const admin = await adminOf(stand);
   return {
     config: managed.config,
-    admin: await adminOf(stand),
+    admin: admin?.value,
+    nextAdmin: otherAdmins(stand, admin),
     fence: {
       installation: ports.installation,
       ref: record.ref,
@@ -91,18 +94,4 @@ export async function contextOf(stand: Stand, rotationId: string, fingerprint: s
     signal: session.signal,
     defer: session.defer,
   };
-}
-
-async function adminOf({ ports, managed, rotator, redactor }: Stand): Promise<Secret | undefined> {
-  if (managed.admin === undefined) return undefined;
-  const stored = await ports.store.read(managed.admin, "current");
-  if (stored === undefined) {
-    throw new KeyturnError(
-      "secret-missing",
-      `the administering login ${managed.admin} of ${managed.ref} is not stored`,
-    );
-  }
-  redactor.add(stored.value);
-  for (const field of Object.values(rotator.adminFields(stored.value))) redactor.add(field);
-  return stored.value;
 }

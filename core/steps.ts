@@ -139,19 +139,27 @@ async function takeBack(stand: Stand, rotation: Rotation, saved: StoredSecret): 
     );
   }
   const context = await contextOf(stand, rotation.id, fingerprintOf(stand, saved.value));
-  if (rotator.overlap === "both-live") await rotator.retire(saved.value, context);
-  else if (current !== undefined) {
-    const back = { pending: current.value, current: saved.value };
-    const backContext = await contextOf(stand, rotation.id, fingerprintOf(stand, current.value));
-    await rotator.set(back, backContext);
-    await rotator.test({ ...back, current: undefined }, backContext);
-  } else if ((await rotator.refused(saved.value, context)) !== "refused") {
-    throw new KeyturnError(
-      "request-refused",
-      `${record.ref} has no value before ${rotation.id} that could be set back`,
-    );
-  }
+  if (rotator.overlap === "cutover" && current !== undefined) await setBack(stand, rotation, current, saved);
+  // What a rollback wanted back keeps its sessions: they are the fleet's, in the grace that goes on.
+  const isFleets =
+    rotator.overlap === "cutover" &&
+    rotation.restores !== undefined &&
+    !isCompromised(record, rotation.restores);
+  if (!isFleets) await rotator.retire(saved.value, context);
   await proveRefused(stand, saved, context);
+}
+
+/** A cutover type refuses the candidate by accepting current again. A real login proves it; whatever else was wrong with the candidate is not asked of current. */
+async function setBack(
+  stand: Stand,
+  rotation: Rotation,
+  current: StoredSecret,
+  saved: StoredSecret,
+): Promise<void> {
+  const context = await contextOf(stand, rotation.id, fingerprintOf(stand, current.value));
+  await stand.rotator.set({ pending: current.value, current: saved.value }, context);
+  if ((await stand.rotator.refused(current.value, context)) === "accepted") return;
+  throw new KeyturnError("not-proven", `${current.version} was set back, and the target does not accept it`);
 }
 
 async function confirm(stand: Stand, rotation: Rotation): Promise<Outcome> {

@@ -257,6 +257,12 @@ export function failureNote(
   };
 }
 
+/** How long readers of a cutover type had to do without a current value that works: from before set to after finish. */
+export function gap({ cutSince }: Rotation, { now }: Surroundings): string {
+  if (cutSince === undefined) return "";
+  return `the old value was refused, and the new one not current, for at most ${now - cutSince} ms`;
+}
+
 /** A person is told when the tries are used up, and again each time that as many have been used up since. */
 export function isAlarm(attempts: number, { attemptsMax }: { readonly attemptsMax: number }): boolean {
   return attempts % attemptsMax === 0;

@@ -1,20 +1,24 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import pg from "pg";
 import { afterAll, beforeAll } from "vitest";
+import { adopt } from "../core/adopt.ts";
 import { type CrashWorld, crashRef, describeCrashes, type Login, type Trap } from "../core/crash.contract.ts";
 import { createFingerprinter } from "../core/fingerprint.ts";
 import { storeValue } from "../core/operate.ts";
 import type { Clock, ManagedSecret, Ports } from "../core/ports.ts";
+import type { Rotator } from "../core/rotator.ts";
+import type { Secret } from "../core/secret.ts";
 import { systemClock } from "../local/clock.ts";
 import { memoryAuditLog, memoryEventBus, memoryJournal, memorySecretStore } from "../local/memory.ts";
 import { defaultTestPolicy } from "../local/memory-ports.ts";
 import { systemRandom } from "../local/random.ts";
-import { rotator } from "../rotators/postgres-alternating.ts";
+import { rotator as alternating } from "../rotators/postgres-alternating.ts";
+import { rotator as password } from "../rotators/postgres-password.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { createTarget } from "./postgres-target.ts";
+import { createPasswordTarget, createTarget } from "./postgres-target.ts";
 
 /**
- * The rotator on a real PostgreSQL, its worker stopped at every call: of the stores, of the rotator, and at every connection and statement
+ * The rotators on a real PostgreSQL, their worker stopped at every call: of the stores, of the rotator, and at every connection and statement
  * that it makes. Stores and journal are in memory here; `local/` has its own proofs. `FAULTS=full` tries every stop in every case,
  * otherwise each case takes its share of them.
  */
@@ -54,14 +58,43 @@ function movedClock(): Clock & { advance(ms: number): void } {
   };
 }
 
-async function openWorld(): Promise<CrashWorld> {
-  const target = await createTarget(server);
+/** A secret of some type, as it is managed, and what is stored before it is: the administering login, by its reference. */
+interface Subject {
+  readonly rotator: Rotator;
+  /** One of so many stops is tried in each case, unless all of them are. */
+  readonly share: number;
+  arrange(): Promise<{ readonly config: object; readonly adminRef: string; readonly admin: Secret }>;
+}
+
+const subjects: Readonly<Record<string, Subject>> = {
+  "two logins that take turns": {
+    rotator: alternating,
+    share: 5,
+    arrange: async () => ({ ...(await createTarget(server)), adminRef: "app/admin" }),
+  },
+  "one role with one password": {
+    rotator: password,
+    share: 12,
+    arrange: async () => ({ ...(await createPasswordTarget(server)), adminRef: "app/admin" }),
+  },
+  "an administering login that changes itself": {
+    rotator: password,
+    share: 12,
+    arrange: async () => {
+      const { admin, administrator, config } = await createPasswordTarget(server);
+      return { admin, adminRef: crashRef, config: { ...config, username: administrator.username } };
+    },
+  },
+};
+
+async function openWorld({ rotator, arrange }: Subject): Promise<CrashWorld> {
+  const { config, admin, adminRef } = await arrange();
   const clock = movedClock();
   const managed: ManagedSecret = {
     ref: crashRef,
-    type: "postgres-alternating",
-    config: target.config,
-    admin: "app/admin",
+    type: rotator.type,
+    config,
+    admin: adminRef,
     policy: { ...defaultTestPolicy, graceAtMostMs: 3_000, stepDeadlineMs: 60_000 },
     fleets: ["agents"],
     tenant: undefined,
@@ -79,7 +112,8 @@ async function openWorld(): Promise<CrashWorld> {
     secrets: { get: (ref) => (ref === crashRef ? managed : undefined), refs: () => [crashRef] },
     rotators: { load: async () => rotator },
   };
-  await storeValue("app/admin", ports, target.admin, {});
+  await storeValue(adminRef, ports, admin, {});
+  if (adminRef === crashRef) await adopt(crashRef, ports, admin, "tester");
   const clients = new Set<pg.Client>();
   return {
     ports,
@@ -109,15 +143,17 @@ async function logsIn(login: Login): Promise<boolean> {
 /** Each case begins at another call, so that together they have them all. */
 const cases = new Map<string, number>();
 
-describeCrashes("a real PostgreSQL", {
-  overlap: "both-live",
-  open: openWorld,
-  picks: ({ call, mode, what }) => {
-    const key = `${mode} ${what}`;
-    const offset = cases.get(key) ?? cases.size;
-    cases.set(key, offset);
-    return full || call % 5 === offset % 5;
-  },
-  stopsMin: full ? 50 : 10,
-  timeoutMs: 300_000,
-});
+for (const [name, subject] of Object.entries(subjects)) {
+  describeCrashes(`${name} on a real PostgreSQL`, {
+    overlap: subject.rotator.overlap,
+    open: () => openWorld(subject),
+    picks: ({ call, mode, what }) => {
+      const key = `${name} ${mode} ${what}`;
+      const offset = cases.get(key) ?? cases.size;
+      cases.set(key, offset);
+      return full || call % subject.share === offset % subject.share;
+    },
+    stopsMin: full ? 45 : Math.floor(50 / subject.share),
+    timeoutMs: 300_000,
+  });
+}

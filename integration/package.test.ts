@@ -39,13 +39,14 @@ describe("the package", () => {
       expect.arrayContaining([
         "package.json",
         "cli/keyturn.mjs",
+        "schemas/keyturn.schema.json",
         "dist/agent/index.js",
         "dist/agent/index.d.ts",
       ]),
     );
     const foreign = packed.filter(
       (path) =>
-        !/^(dist\/(agent|cli|core|local|manifest|rotators)\/.+\.(js|d\.ts)|cli\/[a-z-]+\.mjs|[^/]+)$/.test(
+        !/^(dist\/(agent|cli|core|local|manifest|notify|rotators|telemetry)\/.+\.(js|d\.ts)|cli\/[a-z-]+\.mjs|dashboards\/[a-z]+\.(json|yaml)|schemas\/(cli\/)?[a-z-]+\.schema\.json|[^/]+)$/.test(
           path,
         ),
     );

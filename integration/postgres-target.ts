@@ -8,21 +8,32 @@ import { setupSql } from "../rotators/postgres/setup.ts";
 import type { Target } from "../rotators/steps.contract.ts";
 import type { PostgresServer } from "./postgres-server.ts";
 
-/** An owner role of its own with an administering login that has the least rights, on a server that many tests share. */
-export interface PostgresTarget extends Target {
-  readonly config: {
-    readonly host: string;
-    readonly port: number;
-    readonly database: string;
-    readonly owner: string;
-  };
-  readonly owner: string;
-  readonly slots: readonly [string, string];
+/** A role of its own with an administering login that has the least rights, on a server that many tests share. */
+interface TargetRole extends Target {
   readonly administrator: { readonly username: string; readonly password: string };
   /** The database administrator's own session, one for each server. */
   readonly superuser: pg.Client;
   /** A session of an agent with this credential. */
   client(value: Secret): Promise<pg.Client>;
+}
+
+/** An owner role whose two logins take turns. */
+export interface PostgresTarget extends TargetRole {
+  readonly config: TargetConfig & { readonly owner: string };
+  readonly owner: string;
+  readonly slots: readonly [string, string];
+}
+
+/** One role with one password. It does not exist yet. */
+export interface PasswordTarget extends TargetRole {
+  readonly config: TargetConfig & { readonly username: string; readonly create: true };
+  readonly username: string;
+}
+
+interface TargetConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
 }
 
 let targets = 0;
@@ -32,6 +43,37 @@ export async function createTarget(
   server: PostgresServer,
   { owner = `app${++targets}`, database = "postgres" }: { owner?: string; database?: string } = {},
 ): Promise<PostgresTarget> {
+  const made = await createAdministrator(server, owner, database);
+  return {
+    ...made,
+    config: { ...made.config, owner },
+    withPort: (port) => ({ ...made.config, owner, port }),
+    owner,
+    slots: slotsOf(owner),
+    inPlaceOf: (other, value) => {
+      const { username } = JSON.parse(other.reveal());
+      return new Secret(JSON.stringify({ ...JSON.parse(value.reveal()), username }));
+    },
+  };
+}
+
+export async function createPasswordTarget(
+  server: PostgresServer,
+  { username = `one${++targets}`, database = "postgres" }: { username?: string; database?: string } = {},
+): Promise<PasswordTarget> {
+  const made = await createAdministrator(server, undefined, database);
+  const config = { ...made.config, username, create: true } as const;
+  // All of them live in the one place that there is.
+  return {
+    ...made,
+    config,
+    withPort: (port) => ({ ...config, port }),
+    username,
+    inPlaceOf: (_, value) => value,
+  };
+}
+
+async function createAdministrator(server: PostgresServer, owner: string | undefined, database: string) {
   const administrator = { username: `rotator${++targets}`, password: randomBytes(18).toString("hex") };
   const wrong = { ...administrator, password: randomBytes(18).toString("hex") };
   const connecting = superusers.get(server) ?? server.client();
@@ -39,24 +81,26 @@ export async function createTarget(
   const superuser = await connecting;
   const random = { bytes: (length: number) => new Uint8Array(randomBytes(length)) };
   const verifier = await scramVerifier(new Secret(administrator.password), random);
-  await superuser.query(setupSql({ owner, admin: administrator.username, database }));
-  await superuser.query(`ALTER ROLE ${identifier(administrator.username)} PASSWORD '${verifier}'`);
-  const config = { host: server.host, port: server.port, database, owner, tls: { ca: server.caPath } };
+  const admin = identifier(administrator.username);
+  await superuser.query(
+    owner === undefined
+      ? `CREATE ROLE ${admin} LOGIN CREATEROLE; GRANT pg_signal_backend, pg_read_all_stats TO ${admin}`
+      : setupSql({ owner, admin: administrator.username, database }),
+  );
+  await superuser.query(`ALTER ROLE ${admin} PASSWORD '${verifier}'`);
+  const config = { host: server.host, port: server.port, database, tls: { ca: server.caPath } };
   const client = (value: Secret) =>
     server.client({ ...JSON.parse(value.reveal()), applicationName: "agent" });
   return {
     config,
-    owner,
-    slots: slotsOf(owner),
     administrator,
     superuser,
     admin: new Secret(JSON.stringify(administrator)),
     wrongAdmin: new Secret(JSON.stringify(wrong)),
     adminSecrets: [administrator.password, wrong.password],
     address: { host: "127.0.0.1", port: server.port },
-    withPort: (port) => ({ ...config, port }),
     client,
-    open: async (value) => {
+    open: async (value: Secret) => {
       const session = await client(value);
       return {
         works: () =>
@@ -66,10 +110,6 @@ export async function createTarget(
             .catch(() => false),
         close: () => session.end().catch(() => undefined),
       };
-    },
-    inPlaceOf: (other, value) => {
-      const { username } = JSON.parse(other.reveal());
-      return new Secret(JSON.stringify({ ...JSON.parse(value.reveal()), username }));
     },
     traces: async () => {
       const { rows } = await superuser.query("SELECT query FROM pg_stat_activity");

@@ -102,8 +102,7 @@ export function modelTarget(): ModelTarget {
       async retire(credential, { fence }) {
         failing("retire");
         const slot = login(credential.username);
-        if (overlap === "cutover" || !passes(slot.fence, fence, "retire"))
-          return { sessionsEnded: 0, survives: [] };
+        if (!passes(slot.fence, fence, "retire")) return { sessionsEnded: 0, survives: [] };
         if (slot.fence !== undefined && slot.fence.fingerprint !== fence.fingerprint) {
           slot.fence = { ...slot.fence, seen: fence.epoch };
           return { sessionsEnded: 0, survives: [] };
@@ -128,6 +127,14 @@ export function modelTarget(): ModelTarget {
       async preflight() {
         failing("preflight");
         return [];
+      },
+      async cut(username, { fence }) {
+        const slot = login(username);
+        passes(slot.fence, fence, "retire");
+        const sessionsEnded = slot.sessions;
+        const mark = { ...fence, verb: "retire", seen: fence.epoch };
+        Object.assign(slot, { password: undefined, sessions: 0, fence: mark });
+        return { sessionsEnded, survives: [] };
       },
       async inspect() {
         return [...logins].flatMap(([name, { fence, password }]) =>

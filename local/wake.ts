@@ -1,6 +1,19 @@
 import { request } from "node:http";
+import { connect } from "node:net";
 
 const answerWithinMs = 250;
+
+/** Whether a process serves at this socket. */
+export function isServed(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    const answer = (served: boolean) => {
+      socket.destroy();
+      resolve(served);
+    };
+    socket.once("connect", () => answer(true)).once("error", () => answer(false));
+  });
+}
 
 /** Tells the process that serves at a socket to look for work now. That nobody serves, or is too busy to answer, is no failure. */
 export class Waker {

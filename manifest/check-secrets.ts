@@ -1,8 +1,7 @@
 import type { Entry, Section } from "./gather.ts";
-import type { PolicyEntry } from "./manifest.ts";
 import { didYouMean } from "./nearest.ts";
-import { contradictions, policyFor } from "./policy.ts";
 import type { FieldPath, Problem } from "./problem.ts";
+import { readSchedule } from "./schedule.ts";
 import type { SecretContent } from "./schema.ts";
 import { inspectConfig } from "./values.ts";
 
@@ -38,18 +37,6 @@ export function checkConfig(
   ];
 }
 
-/** Of a manifest whose fields are all well-formed: that the times of a secret and of the policies agree. */
-export function checkPolicies(
-  secrets: Section<SecretContent>,
-  policies: readonly PolicyEntry[],
-): readonly Problem[] {
-  return secrets.entries.flatMap((entry) =>
-    contradictions(policyFor(entry.name, entry.content, policies)).map(({ field, message }) =>
-      entry.problem(field, message),
-    ),
-  );
-}
-
 function checkSecret(entry: Entry<SecretContent>, names: Names): readonly Problem[] {
   const { store, type, config, admin, schedule, notify = [] } = entry.content;
   const problems = (["store", "type"] as const)
@@ -72,28 +59,25 @@ function checkSecret(entry: Entry<SecretContent>, names: Names): readonly Proble
   return problems;
 }
 
+/** All that a held secret has. */
+export const heldFields: ReadonlySet<string> = new Set(["store", "type", "tenant"]);
+
 function checkHeld(entry: Entry<SecretContent>): readonly Problem[] {
   return Object.keys(entry.content)
-    .filter((field) => field !== "store" && field !== "type")
+    .filter((field) => !heldFields.has(field))
     .map((field) => entry.problem([field], "is not for a held secret: it has a store, and is not rotated"));
 }
 
 function checkSchedule(entry: Entry<SecretContent>, schedule: SecretContent["schedule"]): readonly Problem[] {
-  if (schedule === undefined) return [];
-  const laterOnes = Object.keys(schedule).filter((field) => field !== "every");
-  if (laterOnes.length > 0) {
-    return laterOnes.map((field) =>
-      entry.problem(
-        ["schedule", field],
-        "this version has no such schedule; write `every`, such as `every: 30d`",
-      ),
-    );
-  }
-  if (schedule.every !== undefined || entry.refused.has("schedule")) return [];
-  return [entry.problem(["schedule"], "says nothing; write `every`, such as `every: 30d`")];
+  // What is left of a schedule of which something was refused says nothing.
+  if (schedule === undefined || entry.refused.has("schedule")) return [];
+  return readSchedule(entry.name, schedule).problems.map(({ field, message }) =>
+    entry.problem(["schedule", ...field], message),
+  );
 }
 
-function missing(
+/** A name that leads nowhere. */
+export function missing(
   entry: Entry<unknown>,
   field: FieldPath,
   kind: "store" | "type" | "secret" | "channel",

@@ -1,8 +1,7 @@
 import type * as z from "zod";
-import { didYouMean } from "./nearest.ts";
+import { describeIssue } from "./issue.ts";
 import type { Problem } from "./problem.ts";
-import { type FileContent, FileSchema, knownFields } from "./schema.ts";
-import { namesASecret } from "./values.ts";
+import { type FileContent, FileSchema } from "./schema.ts";
 import type { YamlFile } from "./yaml-file.ts";
 
 /** A file's content with what is wrong in it. Fields that have a problem are left out of the content. */
@@ -24,8 +23,18 @@ export function checkShape(file: YamlFile): Shape {
   const parsed = FileSchema.safeParse(whole);
   if (parsed.success) return { content: parsed.data, problems: [] };
   const { issues } = parsed.error;
-  const rest = FileSchema.safeParse(issues.flatMap(faultyPaths).reduce(without, whole));
-  return { content: rest.data ?? {}, problems: issues.flatMap((issue) => describe(issue, whole, file)) };
+  const described = issues.flatMap((issue) => describeIssue(issue, FileSchema, whole));
+  return {
+    content: wellFormed(whole, issues),
+    problems: described.map(({ field, message, part }) => file.problem(field, message, part)),
+  };
+}
+
+/** What is left when all that is faulty is taken out; and, where a mapping is of no use without it, that mapping. */
+function wellFormed(whole: unknown, issues: readonly z.core.$ZodIssue[]): FileContent {
+  const rest = issues.flatMap(faultyPaths).reduce(without, whole);
+  const parsed = FileSchema.safeParse(rest ?? {});
+  return parsed.success ? parsed.data : wellFormed(rest, parsed.error.issues);
 }
 
 /** A section all of whose entries are commented out reads as null. */
@@ -45,53 +54,6 @@ function without(value: unknown, [step, ...rest]: readonly PropertyKey[]): unkno
   const { [step]: field, ...others }: { readonly [step: PropertyKey]: unknown } = { ...value };
   const left = without(field, rest);
   return left === undefined ? others : { ...others, [step]: left };
-}
-
-function describe(issue: z.core.$ZodIssue, whole: unknown, file: YamlFile): readonly Problem[] {
-  const field = issue.path.map((step) => (typeof step === "number" ? step : String(step)));
-  if (issue.code === "unrecognized_keys") {
-    const known = knownFields(field);
-    return issue.keys.map((key) => file.problem([...field, key], unknownField(key, known), "name"));
-  }
-  if (issue.code === "invalid_key") {
-    const reason = issue.issues[0]?.message ?? "is not a name";
-    return [file.problem(field, reason, "name")];
-  }
-  return [file.problem(field, inOurWords(issue, valueAt(whole, field)))];
-}
-
-function unknownField(key: string, known: readonly string[]): string {
-  if (namesASecret(key)) return "is not allowed: the manifest holds references, never values";
-  return `unknown field${didYouMean(key, known) || `; the fields here are ${known.join(", ")}`}`;
-}
-
-function inOurWords(issue: z.core.$ZodIssue, value: unknown): string {
-  if (issue.code === "invalid_type") {
-    if (value === undefined) return "is missing";
-    return `must be ${kindNames[issue.expected] ?? issue.expected}, not ${kindOf(value)}`;
-  }
-  if (issue.code === "invalid_value") {
-    return `must be ${issue.values.map((allowed) => `\`${String(allowed)}\``).join(" or ")}`;
-  }
-  return issue.message;
-}
-
-const kindNames: Readonly<Record<string, string>> = {
-  string: "a text",
-  number: "a number",
-  array: "a list",
-  object: "a mapping",
-  record: "a mapping",
-};
-
-function kindOf(value: unknown): string {
-  if (value === null) return "empty";
-  if (Array.isArray(value)) return "a list";
-  return kindNames[typeof value] ?? `a ${typeof value}`;
-}
-
-function valueAt(whole: unknown, field: readonly PropertyKey[]): unknown {
-  return field.reduce<unknown>((value, step) => Object(value)[step], whole);
 }
 
 function isMapping(value: unknown): value is object {

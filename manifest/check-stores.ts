@@ -5,7 +5,7 @@ import type { StoreContent } from "./schema.ts";
 /** A store is of one kind, and this version has one kind. */
 export function checkStores(stores: Section<StoreContent>): readonly Problem[] {
   return stores.entries.flatMap(({ content, refused, problem }) => {
-    const { local, ...others } = content;
+    const { local, quota: _, ...others } = content;
     const clouds = Object.keys(others);
     if (clouds.length > 0) {
       return clouds.map((cloud) => problem([cloud], "this version has `local` stores only"));

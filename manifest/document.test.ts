@@ -48,7 +48,9 @@ describe("a new manifest", () => {
   it("explains itself", () => {
     createManifest(newSecret());
     expect(text()).toMatchInlineSnapshot(`
-      "# What Keyturn rotates, where it keeps it, and who uses it. This file belongs into version control:
+      "# yaml-language-server: $schema=./node_modules/keyturn/schemas/keyturn.schema.json
+
+      # What Keyturn rotates, where it keeps it, and who uses it. This file belongs into version control:
       # it holds references and never a value.
 
       stores:
@@ -95,6 +97,20 @@ describe("a new manifest", () => {
     });
     expect(manifest.held.get("billing/db-admin")).toEqual({ ref: "billing/db-admin", store: "here" });
     expect(manifest.stores.get("here")?.path).toBe(join(folder, ".keyturn"));
+  });
+
+  it("leads editors to the schema of the installation around it, by a path that holds for others, too", () => {
+    const installed = join(folder, "node_modules/keyturn/schemas");
+    mkdirSync(installed, { recursive: true });
+    writeFileSync(join(installed, "keyturn.schema.json"), "{}");
+    const inside = join(folder, "teams/billing");
+    mkdirSync(inside, { recursive: true });
+    createManifest(newSecret({ path: join(inside, "keyturn.yaml") }));
+    expect(readFileSync(join(inside, "keyturn.yaml"), "utf8")).toMatch(
+      /^# yaml-language-server: \$schema=\.\.\/\.\.\/node_modules\/keyturn\/schemas\/keyturn\.schema\.json\n/,
+    );
+    createManifest(newSecret());
+    expect(text()).toMatch(/^# yaml-language-server: \$schema=\.\/node_modules\/keyturn\/schemas\//);
   });
 
   it("never takes the place of a file", () => {

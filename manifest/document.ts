@@ -1,19 +1,20 @@
 import {
   chmodSync,
+  existsSync,
   linkSync,
-  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { type Document, isMap, isNode, Pair, parseDocument, type Scalar, YAMLMap } from "yaml";
 import { KeyturnError } from "../core/errors.ts";
 import { heldType } from "./check-secrets.ts";
 import { loadManifest } from "./load.ts";
 import { shortPath } from "./problem.ts";
+import { readText } from "./read-text.ts";
 
 /** A secret that is to be put under Keyturn, and its administering login. */
 export interface NewSecret {
@@ -35,7 +36,7 @@ export interface NewSecret {
 export function createManifest(secret: NewSecret): void {
   const path = resolve(secret.path);
   const store = secret.store ?? "here";
-  const document = parseDocument(head);
+  const document = parseDocument(`# yaml-language-server: $schema=${schemaPath(dirname(path))}\n\n${head}`);
   section(document, "stores").add(
     entry(document, store, { local: { path: ".keyturn" } }, { flow: true, comment: storeComment }),
   );
@@ -65,7 +66,7 @@ export function addToManifest(secret: NewSecret): void {
   if (rotated.get(secret.ref) !== undefined || held.has(secret.ref)) {
     throw new KeyturnError("input-invalid", `${secret.ref} is in ${shortPath(path)} already`);
   }
-  const document = parseDocument(readFileSync(path, "utf8"));
+  const document = parseDocument(readText(path));
   const store = secret.store ?? onlyStore([...stores.keys()], path);
   const secrets = section(document, "secrets");
   if (rotated.get(secret.adminRef) === undefined && !held.has(secret.adminRef)) {
@@ -78,6 +79,19 @@ export function addToManifest(secret: NewSecret): void {
   const draft = writeDraft(path, text);
   chmodSync(draft, statSync(path).mode & 0o777);
   renameSync(draft, path);
+}
+
+/**
+ * Where an editor finds the manifest's schema, as seen from the manifest's folder: in the nearest installation around it, so that it is
+ * the one of the version in use. A path of this machine would be of no use to others.
+ */
+function schemaPath(folder: string): string {
+  const installed = "node_modules/keyturn/schemas/keyturn.schema.json";
+  const folders = [folder];
+  for (let around = dirname(folder); around !== folders.at(-1); around = dirname(around))
+    folders.push(around);
+  const found = folders.findIndex((each) => existsSync(join(each, installed)));
+  return found < 1 ? `./${installed}` : `${"../".repeat(found)}${installed}`;
 }
 
 const head = `# What Keyturn rotates, where it keeps it, and who uses it. This file belongs into version control:
@@ -178,7 +192,7 @@ function render(document: Document): string {
 
 /** Nothing is written that could not be read again. */
 function check(path: string, text: string): void {
-  loadManifest(path, { readText: (file) => (file === path ? text : readFileSync(file, "utf8")) });
+  loadManifest(path, { readText: (file) => (file === path ? text : readText(file)) });
 }
 
 /** Beside the manifest, so that the change that follows is one step on one file system. */

@@ -1,9 +1,10 @@
 import type { Shape } from "./check-shape.ts";
 import { type FieldPath, formatPlace, type Problem } from "./problem.ts";
 import type { FileContent } from "./schema.ts";
+import type { PolicyContent } from "./schema-policy.ts";
 import type { YamlFile } from "./yaml-file.ts";
 
-type SectionName = "stores" | "secrets" | "notify";
+type SectionName = "stores" | "secrets" | "notify" | "people";
 type ContentOf<Name extends SectionName> = NonNullable<FileContent[Name]>[string];
 
 /** An entry of a section, and where it stands. */
@@ -14,8 +15,8 @@ export interface Entry<Content> {
   readonly file: string;
   /** The fields that its schema refused: they are missing from the content, and were told already. */
   readonly refused: ReadonlySet<string>;
-  /** A problem with a field of the entry, or with the entry. */
-  problem(field: FieldPath, message: string): Problem;
+  /** A problem with a field of the entry, or with its name, or with the entry. */
+  problem(field: FieldPath, message: string, part?: "value" | "name"): Problem;
 }
 
 /** A section of all files together. */
@@ -49,8 +50,8 @@ export function gather<Name extends SectionName>(
       const content = contents.get(name);
       if (content !== undefined) {
         const refused = new Set(faults.map((field) => String(field[2])));
-        const problem = (field: FieldPath, message: string): Problem =>
-          file.problem([section, name, ...field], message);
+        const problem: Entry<unknown>["problem"] = (field, message, part) =>
+          file.problem([section, name, ...field], message, part);
         entries.push({ name, content, file: file.path, refused, problem });
       } else if (faults.length === 0) {
         // Nothing is dropped without a word, not even `__proto__`, which the schema passes over.
@@ -59,6 +60,21 @@ export function gather<Name extends SectionName>(
     }
   }
   return { entries, names: new Set(first.keys()), problems };
+}
+
+/** The policies of all files, in the order in which they are read. */
+export function gatherPolicies(
+  files: readonly { readonly file: YamlFile; readonly shape: Shape }[],
+): readonly Entry<PolicyContent>[] {
+  return files.flatMap(({ file, shape }) =>
+    (shape.content.policies ?? []).map((content, index) => ({
+      name: content.match,
+      content,
+      file: file.path,
+      refused: new Set<string>(),
+      problem: (field, message, part) => file.problem(["policies", index, ...field], message, part),
+    })),
+  );
 }
 
 /** What the schema found wrong in an entry, or with the section as a whole. */

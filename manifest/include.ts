@@ -1,4 +1,4 @@
-import { globSync } from "node:fs";
+import { globSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { KeyturnError } from "../core/errors.ts";
 import { type Problem, shortPath } from "./problem.ts";
@@ -16,6 +16,7 @@ export interface FilesRead {
 /** Reads a manifest and what it includes, and what that includes; each file once. Patterns are relative to the file they stand in. */
 export function readWithIncludes(root: string, readText: ReadText): FilesRead {
   const files = [parseYaml(root, readRoot(root, readText))];
+  const known = new Set([identityOf(root)]);
   const problems: Problem[] = [];
   // The list grows while it is walked, so that included files may include more.
   for (const file of files) {
@@ -27,11 +28,12 @@ export function readWithIncludes(root: string, readText: ReadText): FilesRead {
       // A pattern that matches nothing would take secrets out of Keyturn's care without a word.
       if (paths.length === 0) problems.push(file.problem(field, `"${pattern}" matches no file`));
       for (const path of paths.toSorted()) {
-        if (files.some((known) => known.path === path)) continue;
+        if (known.has(identityOf(path))) continue;
+        known.add(identityOf(path));
         try {
           files.push(parseYaml(path, readText(path)));
         } catch (error) {
-          problems.push(file.problem(field, `${shortPath(path)} cannot be read: ${reasonOf(error)}`));
+          problems.push(file.problem(field, `${shortPath(path)} ${reasonOf(error)}`));
         }
       }
     }
@@ -53,14 +55,24 @@ function readRoot(root: string, readText: ReadText): string {
   try {
     return readText(root);
   } catch (error) {
-    const missing = Object(error).code === "ENOENT";
-    const reason = missing
-      ? "there is no such file; `keyturn init` makes one"
-      : `cannot be read: ${reasonOf(error)}`;
-    throw new KeyturnError("manifest-invalid", `${shortPath(root)}: ${reason}`, { cause: error });
+    throw new KeyturnError("manifest-invalid", `${shortPath(root)} ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** One file by several names, or by a link that leads back to its own folder, is one file. */
+function identityOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // What is not there, or may not be looked at, says so when it is read.
+    return path;
   }
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof KeyturnError) return error.message;
+  const { code } = Object(error);
+  if (code === "ENOENT") return "is not there; `keyturn init` makes a manifest, and --manifest names one";
+  if (code === "EACCES" || code === "EPERM") return "may not be read by this user";
+  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { KeyturnError } from "../core/errors.ts";
-import { type LoadOptions, loadManifest } from "./load.ts";
+import { loadManifest } from "./load.ts";
 import type { Manifest } from "./manifest.ts";
+import type { ReadOptions } from "./read.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -19,13 +20,13 @@ function write(name: string, text: string): void {
   writeFileSync(join(folder, name), text);
 }
 
-function load(text: string, options?: LoadOptions): Manifest {
+function load(text: string, options?: ReadOptions): Manifest {
   write("keyturn.yaml", text);
   return loadManifest(join(folder, "keyturn.yaml"), options);
 }
 
 /** What is wrong with a manifest, one line a problem, with the folder taken out. */
-function problems(text: string, options?: LoadOptions): readonly string[] {
+function problems(text: string, options?: ReadOptions): readonly string[] {
   try {
     load(text, options);
   } catch (error) {
@@ -93,15 +94,32 @@ describe("a manifest that is right", () => {
       tenant: "acme",
       store: "here",
       notify: ["oncall"],
+      secondPerson: [],
+      maxAffected: undefined,
       where: `${join(folder, "keyturn.yaml")}:6:3`,
     });
-    expect([...manifest.held.values()]).toEqual([{ ref: "billing/db-admin", store: "here" }]);
+    expect([...manifest.held.values()]).toEqual([
+      { ref: "billing/db-admin", store: "here", tenant: undefined },
+    ]);
     expect(manifest.fleets).toEqual(["invoice-agents", "report-agents"]);
-    expect([...manifest.notify.keys()]).toEqual(["oncall"]);
+    expect(manifest.notify.get("oncall")).toEqual({
+      kind: "webhook",
+      name: "oncall",
+      url: "https://hooks.example/keyturn",
+      signingSecret: "billing/db-admin",
+      on: ["failed", "revoked"],
+      ca: undefined,
+    });
     expect(manifest.policies).toEqual([
       {
         match: "billing/*",
         maxAgeMs: 90 * 86_400_000,
+        severity: "error",
+        graceLimits: undefined,
+        tenant: undefined,
+        notify: undefined,
+        secondPerson: undefined,
+        maxAffected: undefined,
         requires: ["both-live"],
         grace: { atLeastMs: undefined, atMostMs: 12 * 3_600_000, onLaggards: undefined },
       },
@@ -208,9 +226,9 @@ describe("the first policy that matches and speaks of a field has the say", () =
 describe("a manifest that is wrong", () => {
   it("is missing", () => {
     expect(() => loadManifest(join(folder, "keyturn.yaml"))).toThrow(
-      "there is no such file; `keyturn init` makes one",
+      "keyturn.yaml is not there; `keyturn init` makes a manifest",
     );
-    expect(() => loadManifest(folder)).toThrow("cannot be read: EISDIR");
+    expect(() => loadManifest(folder)).toThrow("is a folder; name the file in it");
   });
 
   it("has all its problems told at once, each with its place", () => {
@@ -255,14 +273,15 @@ notify:
       'keyturn.yaml:16:17: secrets["billing/hook"].schedule.evry: unknown field; did you mean "every"?',
       'keyturn.yaml:16:35: secrets["billing/hook"].schedule.every: must be a text, not a number',
       'keyturn.yaml:17:14: secrets["billing/hook"].notify[0]: there is no channel "oncal"; did you mean "oncall"?',
-      'keyturn.yaml:18:63: secrets["billing/weekly"].schedule.window: this version has no such schedule; write `every`, such as `every: 30d`',
-      'keyturn.yaml:18:76: secrets["billing/weekly"].schedule.cron: this version has no such schedule; write `every`, such as `every: 30d`',
+      'keyturn.yaml:18:63: secrets["billing/weekly"].schedule.window: is not a window; write days, times and a time zone, such as `Sat 02:00-06:00 UTC` or `Mon-Fri 22:00-04:00 Europe/Berlin`',
+      'keyturn.yaml:18:76: secrets["billing/weekly"].schedule.cron: is not a cron expression of five fields; write minute, hour, day of the month, month and day of the week, such as `0 3 * * 1`',
       'keyturn.yaml:19:27: secrets["billing/never"].store: there is no store "her"; did you mean "here"?',
-      'keyturn.yaml:19:41: secrets["billing/never"].schedule: says nothing; write `every`, such as `every: 30d`',
+      'keyturn.yaml:19:41: secrets["billing/never"].schedule: does not say when; write `every`, such as `every: 30d`, or `cron`, such as `cron: 0 3 * * 1`',
       'keyturn.yaml:20:3: secrets["bad ref"]: is not a reference: letters, digits, `.`, `_` and `-`, in parts joined by `/`',
       "keyturn.yaml:21:3: secrets.empty: must be a mapping, not empty",
       "keyturn.yaml:23:5: policies[0].match: is missing",
       "keyturn.yaml:23:41: policies[0].grace.onLaggards: must be `hold` or `retire`",
+      "keyturn.yaml:25:13: notify.oncall.webhook.signingSecret: is missing",
     ]);
   });
 

@@ -1,97 +1,82 @@
 import * as z from "zod";
-import { parseDuration } from "./duration.ts";
+import { ChannelSchema, PersonSchema } from "./schema-notify.ts";
+import { PolicySchema } from "./schema-policy.ts";
+import { QuotaSchema, ScheduleSchema } from "./schema-schedule.ts";
+import { duration, grace, later, name, path, ref, reference } from "./schema-words.ts";
 
-/** The name of a secret: words joined by slashes, such as `billing/db`. A word of dots alone would climb out of a folder. */
-const ref = z
-  .string()
-  .max(200, "has more than 200 characters")
-  .regex(
-    /^(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)*$/,
-    "is not a reference: letters, digits, `.`, `_` and `-`, in parts joined by `/`",
-  );
+// What stands in `meta` besides descriptions is JSON Schema: there the published schema says what the checks beside this file refuse.
 
-/** The name of a store, fleet, tenant or channel. */
-const name = z
-  .string()
-  .max(100, "has more than 100 characters")
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "is not a name: letters, digits, `.`, `_` and `-`");
+const StoreSchema = z
+  .strictObject({
+    local: z
+      .strictObject({
+        path: path.describe("The folder, relative to this file."),
+        key: path
+          .optional()
+          .describe(
+            "The file of the key that encrypts the store. Default: in the user's configuration folder.",
+          ),
+      })
+      .optional()
+      .describe("Encrypted files on this machine."),
+    quota: QuotaSchema.optional().describe(
+      "How often rotations of its secrets may begin by themselves. What a person asks for, and an emergency, never waits. Default: as often as they are due.",
+    ),
+    aws: later,
+    azure: later,
+    gcp: later,
+  })
+  .meta({ required: ["local"] });
 
-const duration = z.string().transform((text, context): number => {
-  const ms = parseDuration(text);
-  if (ms !== undefined) return ms;
-  context.addIssue(`is not a duration; write a number and its unit: 30d, 24h, 5m, 10s or 500ms`);
-  return z.NEVER;
-});
-
-const reference = z.strictObject({ secret: ref });
-const path = z.string().min(1, "must name a file");
-/** Known to the design and not to this version: refused with the reason, and not as a typing error. */
-const later = z.unknown().optional();
-
-const grace = z.strictObject({
-  atLeast: duration.optional(),
-  atMost: duration.optional(),
-  onLaggards: z.enum(["hold", "retire"]).optional(),
-});
-
-const StoreSchema = z.strictObject({
-  local: z.strictObject({ path, key: path.optional() }).optional(),
-  aws: later,
-  azure: later,
-  gcp: later,
-});
-
-const PolicySchema = z.strictObject({
-  match: z
-    .string()
-    .regex(/^[A-Za-z0-9._*?/-]+$/, "is not a pattern: a reference in which `*` stands for a part"),
-  maxAge: duration.optional(),
-  grace: grace.optional(),
-  requires: z.array(z.enum(["both-live"])).optional(),
-});
-
-const SecretSchema = z.strictObject({
-  // Required, but it is `check-secrets.ts` that says so: an entry without them is still looked at for everything else.
-  store: name.optional(),
-  type: name.optional(),
-  config: z.record(z.string(), z.unknown()).optional(),
-  admin: reference.optional(),
-  schedule: z.strictObject({ every: duration.optional(), window: later, cron: later }).optional(),
-  grace: grace.optional(),
-  cacheTtl: duration.optional(),
-  fleets: z.array(name).optional(),
-  tenant: name.optional(),
-  notify: z.array(name).optional(),
-});
+export const SecretSchema = z
+  .strictObject({
+    // Required, but it is `check-secrets.ts` that says so: an entry without them is still looked at for everything else.
+    store: name.optional().describe("The store that keeps it, one of `stores`."),
+    type: name
+      .optional()
+      .describe(
+        "The credential type; `held` for what is only kept, such as an administering login that is changed by hand.",
+      ),
+    config: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe("Where the credential is used and for whom it is, as its type wants it. Never a value."),
+    admin: reference
+      .optional()
+      .describe("The login by which the target is changed; the secret itself where it administers itself."),
+    schedule: ScheduleSchema.optional().describe("When it is rotated without being asked."),
+    grace: grace.optional().describe("How long the old credential works beside the new one."),
+    cacheTtl: duration
+      .optional()
+      .describe("The longest time an agent may go on with a value that it has read. Default: 1m."),
+    fleets: z.array(name).optional().describe("Who may read it."),
+    tenant: name
+      .optional()
+      .describe("Whose it is. What belongs to one tenant is never administered by what belongs to another."),
+    notify: z.array(name).optional().describe("The channels that are told of it."),
+  })
+  .meta({ required: ["store", "type"] });
 
 /** One file. Written without unions, so that a path leads to one schema and a field that nobody knows to its neighbours. */
 export const FileSchema = z.strictObject({
-  include: z.array(z.string().min(1, "must name files")).optional(),
-  stores: z.record(name, StoreSchema).optional(),
-  policies: z.array(PolicySchema).optional(),
-  secrets: z.record(ref, SecretSchema).optional(),
-  notify: z.record(name, z.record(z.string(), z.unknown())).optional(),
+  include: z
+    .array(z.string().min(1, "must name files"))
+    .optional()
+    .describe("More files, relative to this one; `*` stands for any part of a name, `**` for any folders."),
+  stores: z.record(name, StoreSchema).optional().describe("Where secrets are kept, by name."),
+  policies: z
+    .array(PolicySchema)
+    .optional()
+    .describe(
+      "What holds for many secrets. Of two that match, the first that speaks of a field has the say.",
+    ),
+  secrets: z.record(ref, SecretSchema).optional().describe("The secrets, by reference."),
+  notify: z
+    .record(name, ChannelSchema)
+    .optional()
+    .describe("Who is told when a person should look, by name."),
+  people: z.record(name, PersonSchema).optional().describe("Those who may be asked to agree, by name."),
 });
 export type FileContent = z.infer<typeof FileSchema>;
 export type SecretContent = z.infer<typeof SecretSchema>;
-export type PolicyContent = z.infer<typeof PolicySchema>;
 export type StoreContent = z.infer<typeof StoreSchema>;
-
-/** The fields that may stand in the mapping at that path; empty where any may. */
-export function knownFields(field: readonly PropertyKey[]): readonly string[] {
-  let schema: unknown = FileSchema;
-  for (const step of field) schema = inside(schema, step);
-  const found = unwrap(schema);
-  return found instanceof z.ZodObject ? Object.keys(found.shape) : [];
-}
-
-function inside(schema: unknown, step: PropertyKey): unknown {
-  const found = unwrap(schema);
-  if (found instanceof z.ZodRecord) return found.valueType;
-  if (found instanceof z.ZodArray) return found.element;
-  return found instanceof z.ZodObject ? found.shape[String(step)] : undefined;
-}
-
-function unwrap(schema: unknown): unknown {
-  return schema instanceof z.ZodOptional ? schema.unwrap() : schema;
-}

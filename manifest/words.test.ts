@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { formatDuration, parseDuration } from "./duration.ts";
+import { knownFields } from "./known-fields.ts";
 import { nearest } from "./nearest.ts";
 import { matches } from "./policy.ts";
-import { FileSchema, knownFields } from "./schema.ts";
+import { FileSchema } from "./schema.ts";
 
 describe("durations", () => {
   it.each([
@@ -74,6 +75,24 @@ describe("patterns", () => {
     ["db-?", "db-12", false],
     ["db", "db2", false],
   ])("%s on %s: %s", (pattern, ref, expected) => expect(matches(pattern, ref)).toBe(expected));
+
+  it("means what a regular expression for it means, and takes no time with any pattern", () => {
+    const words = fc.array(fc.constantFrom("a", "b", "/", ".", "*", "**", "?"), { maxLength: 7 });
+    fc.assert(
+      fc.property(words, fc.stringMatching(/^[ab./]{0,8}$/), (tokens, ref) => {
+        const pattern = tokens.join("");
+        const expression = pattern.replaceAll(
+          /\*\*|[*?.]/g,
+          (token) => ({ "**": ".*", "*": "[^/]*", "?": "[^/]", ".": "\\." })[token] ?? token,
+        );
+        expect(matches(pattern, ref)).toBe(new RegExp(`^${expression}$`).test(ref));
+      }),
+      { numRuns: 500 },
+    );
+    const began = performance.now();
+    expect(matches(`${"*a".repeat(40)}b`, "a".repeat(200))).toBe(false);
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
 });
 
 describe("references", () => {
@@ -89,9 +108,9 @@ describe("references", () => {
 });
 
 it("knows the fields at every path, and none where anything may stand", () => {
-  expect(knownFields([])).toContain("secrets");
-  expect(knownFields(["secrets", "a/b", "schedule"])).toContain("every");
-  expect(knownFields(["policies", 0, "grace"])).toContain("atMost");
-  expect(knownFields(["secrets", "a", "config"])).toEqual([]);
-  expect(knownFields(["nothing", "there"])).toEqual([]);
+  expect(knownFields(FileSchema, [])).toContain("secrets");
+  expect(knownFields(FileSchema, ["secrets", "a/b", "schedule"])).toContain("every");
+  expect(knownFields(FileSchema, ["policies", 0, "grace"])).toContain("atMost");
+  expect(knownFields(FileSchema, ["secrets", "a", "config"])).toEqual([]);
+  expect(knownFields(FileSchema, ["nothing", "there"])).toEqual([]);
 });

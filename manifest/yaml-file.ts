@@ -1,4 +1,15 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLMap,
+} from "yaml";
 import type { FieldPath, Problem } from "./problem.ts";
 
 /** A parsed YAML file that knows where everything in it stands. */
@@ -16,7 +27,8 @@ export interface YamlFile {
 export function parseYaml(path: string, text: string): YamlFile {
   const lines = new LineCounter();
   // The parser's pretty messages quote the source, and the source may hold what should never have been in it.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // Its own search for keys that stand twice takes the square of their number.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const at = (offset: number, field: FieldPath, message: string): Problem => {
     const { line, col } = lines.linePos(offset);
     return { file: path, line: Math.max(line, 1), column: Math.max(col, 1), field, message };
@@ -24,20 +36,61 @@ export function parseYaml(path: string, text: string): YamlFile {
   const problems = [...document.errors, ...document.warnings].map((error) =>
     at(error.pos[0], [], `not usable YAML: ${inOurWords(error.code, error.message)}`),
   );
+  problems.push(
+    ...unusable(document).map(({ offset, reason }) => at(offset, [], `not usable YAML: ${reason}`)),
+  );
+  const pairs = new PairsByName();
   const read = problems.length > 0 ? { value: undefined } : toPlainData(document);
   if (read.failure !== undefined) problems.push(at(0, [], `not usable YAML: ${read.failure}`));
   return {
     path,
     value: read.value,
     problems,
-    problem: (field, message, part = "value") => at(offsetOf(document, field, part), field, message),
+    problem: (field, message, part = "value") => at(offsetOf(document, pairs, field, part), field, message),
   };
 }
 
 function inOurWords(code: string, message: string): string {
   if (code === "MULTIPLE_DOCS") return "a manifest is one document, and here a second one begins";
-  if (code === "DUPLICATE_KEY") return "this key stands twice in one mapping";
+  if (/call stack/.test(message)) return "it is nested too deeply";
   return message.replaceAll(/\s+/g, " ");
+}
+
+/** What is YAML by its grammar, and no data. */
+function unusable(document: Document): readonly { readonly offset: number; readonly reason: string }[] {
+  const found: { readonly offset: number; readonly reason: string }[] = [];
+  visit(document, {
+    Map: (_, { items }) => {
+      const seen = new Set<string>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        const name = String(key.value);
+        if (seen.has(name)) {
+          found.push({ offset: startOf(key) ?? 0, reason: "this key stands twice in one mapping" });
+        }
+        seen.add(name);
+      }
+    },
+    Alias: (_, alias, around) => {
+      const target = alias.resolve(document);
+      if (target === undefined || !around.some((node) => node === target)) return;
+      found.push({ offset: startOf(alias) ?? 0, reason: "this alias stands inside of what it repeats" });
+    },
+  });
+  return found;
+}
+
+/** The pairs of mappings that were looked into, so that many names in one mapping are not searched for one by one. */
+class PairsByName {
+  readonly #known = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+  find(mapping: YAMLMap, name: string): Pair | undefined {
+    const known =
+      this.#known.get(mapping) ??
+      new Map(mapping.items.map((pair) => [String(isScalar(pair.key) ? pair.key.value : pair.key), pair]));
+    this.#known.set(mapping, known);
+    return known.get(name);
+  }
 }
 
 function toPlainData(document: Document): { readonly value: unknown; readonly failure?: string } {
@@ -51,13 +104,13 @@ function toPlainData(document: Document): { readonly value: unknown; readonly fa
 }
 
 /** Scalars are pointed at where they stand; a mapping, a list and what is missing, at the key that should lead to it. */
-function offsetOf(document: Document, field: FieldPath, part: "value" | "name"): number {
+function offsetOf(document: Document, pairs: PairsByName, field: FieldPath, part: "value" | "name"): number {
   let offset = startOf(document.contents) ?? 0;
   let node: unknown = document.contents;
   for (const step of field) {
     const inside = isAlias(node) ? node.resolve(document) : node;
     if (isMap(inside)) {
-      const pair = inside.items.find(({ key }) => String(isScalar(key) ? key.value : key) === String(step));
+      const pair = pairs.find(inside, String(step));
       if (pair === undefined) return offset;
       offset = startOf(pair.key) ?? offset;
       node = pair.value;

@@ -1,38 +1,35 @@
 import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
 import { generatePassword } from "../core/password.ts";
-import { defineRotator, type StepContext } from "../core/rotator.ts";
+import { type Change, defineRotator, type StepContext } from "../core/rotator.ts";
+import { Secret } from "../core/secret.ts";
 import { checkIdentity, compareAccess } from "./postgres/access.ts";
-import { Admin, Credential, connectionFields } from "./postgres/config.ts";
-import { administer, openSession, type Session, withSession } from "./postgres/connection.ts";
+import { Admin, Credential, connectionFields, probeText, roleName } from "./postgres/config.ts";
+import { administer, type Session, withSession } from "./postgres/connection.ts";
 import { sqlStateOf } from "./postgres/errors.ts";
 import { changeLogin, type FencedLogin } from "./postgres/fence.ts";
-import { literal, roleNameProblem, slotsOf } from "./postgres/names.ts";
+import { adoptionFindings } from "./postgres/legacy.ts";
+import { marksOf } from "./postgres/marks.ts";
+import { slotsOf } from "./postgres/names.ts";
 import { preflight } from "./postgres/preflight.ts";
 import { passwordProblem, scramVerifier } from "./postgres/scram.ts";
 import { cutLogin, sessionsOf } from "./postgres/sessions.ts";
+import { checkAddress, runProbe, tryLogin } from "./postgres/trial.ts";
 
 const Config = z.strictObject({
   ...connectionFields,
-  /** The role that has the rights and owns the objects; nobody logs in as it. */
-  owner: z.string().check(
-    z.minLength(1, "must not be empty"),
-    z.regex(/^\P{C}+$/u, "has odd characters"),
-    z.check<string>((checked) => {
-      const problem = roleNameProblem(checked.value);
-      if (problem !== undefined)
-        checked.issues.push({ code: "custom", input: checked.value, message: problem });
-    }),
+  owner: roleName.check(
+    z.describe("The role that has the rights and owns the objects. Its logins have its name with _a and _b."),
   ),
-  /** SQL that the test runs as the fleet would; it must not fail. */
-  probe: z.optional(z.string().check(z.minLength(1, "must not be empty"))),
+  probe: probeText,
 });
 type Config = z.infer<typeof Config>;
 type Context = StepContext<Config, Admin>;
 
 /**
  * PostgreSQL keeps one password for a login, so there are two logins, `<owner>_a` and `<owner>_b`, which act as one owner role and take
- * turns: both are good while the fleet changes over.
+ * turns: both are good while the fleet changes over. A login that was there before may be imported; the first rotation moves the fleet off
+ * it, and retires it: the owner role itself, or a member of it.
  */
 export const rotator = defineRotator<Config, Credential, Admin>({
   type: "postgres-alternating",
@@ -54,40 +51,28 @@ export const rotator = defineRotator<Config, Credential, Admin>({
   },
 
   async set({ pending, current }, context) {
-    const login = fenced(pending, context);
-    if (pending.username === current?.username) {
+    const login = { ...fenced(pending, context), predecessor: current?.username };
+    // The same value again is a repair of a login that somebody else has changed.
+    if (pending.username === current?.username && !pending.password.equals(current.password)) {
       throw new KeyturnError(
         "credential-invalid",
         `${pending.username} is the login that is in use: the other one is to be set`,
       );
     }
     const problem = passwordProblem(pending.password);
-    if (problem !== undefined) throw new KeyturnError("credential-invalid", `password: ${problem}`);
-    const verifier = await scramVerifier(pending.password, context.random);
+    // Of an imported login that is still alive the password stays as it is, whatever it is.
+    const isSlot = slotsOf(context.config.owner).includes(pending.username);
+    if (problem !== undefined && isSlot) {
+      throw new KeyturnError("credential-invalid", `password: ${problem}`);
+    }
+    const verifier = problem === undefined ? await scramVerifier(pending.password, context.random) : "";
     const session = await administer(context);
     if (await tookEffect(session, login, verifier)) return;
     await cutLogin(session, login, "clear", context);
     await changeLogin(session, login, { verb: "set", verifier });
   },
 
-  async test({ pending, current }, context) {
-    const { config, log } = context;
-    checkAddress(pending, config);
-    await withSession(pending, "credential", context, async (session) => {
-      if (!session.authenticated) {
-        throw new KeyturnError(
-          "not-authenticated",
-          `the server lets ${pending.username} in without asking for the password`,
-        );
-      }
-      await checkIdentity(session, pending.username, config.owner);
-      if (current !== undefined && current.username !== pending.username) {
-        const logins = { pending: pending.username, current: current.username, owner: config.owner };
-        await compareAccess(session, logins, log);
-      }
-      if (config.probe !== undefined) await probe(session, config.probe);
-    });
-  },
+  test: prove,
 
   async retire(credential, context) {
     const session = await administer(context);
@@ -97,32 +82,70 @@ export const rotator = defineRotator<Config, Credential, Admin>({
     };
   },
 
-  async refused(credential, context) {
-    try {
-      const session = await openSession(credential, "credential", context);
-      await session.close();
-      return "accepted";
-    } catch (error) {
-      const state = sqlStateOf(error);
-      if (state === "28P01") return "refused";
-      // Also said of an address or a database that the rules leave out: only the administrator can tell.
-      if (state === "28000" && (await isShut(credential.username, context))) return "refused";
-      return "unknown";
-    }
-  },
+  refused: tryLogin,
 
   async usage(credential, context) {
     return sessionsOf(await administer(context), credential.username);
   },
 
   preflight,
+
+  async adopt(credential, context) {
+    const { config, admin, fence } = context;
+    await prove({ pending: credential, current: undefined }, context);
+    const session = await administer(context);
+    const login = { owner: config.owner, login: credential.username, admin: admin.username, fence };
+    const wrong = (await adoptionFindings(session, login)).find((finding) => !finding.ok);
+    if (wrong !== undefined) {
+      throw new KeyturnError(wrong.code ?? "target-rejected", `${wrong.check}: ${wrong.message}`);
+    }
+    await changeLogin(session, fenced(credential, context), { verb: "set", adopts: true });
+  },
+
+  async inspect(context) {
+    return marksOf(await administer(context), context.config.owner, context.fence);
+  },
+
+  outline(current, { owner }) {
+    const [first, second] = slotsOf(owner);
+    const next = current?.username === first ? second : first;
+    const set = { step: "set", change: `login ${next} gets a new password, and acts as ${owner}` } as const;
+    const shut = `login ${current?.username} becomes NOLOGIN without a password, and its sessions end`;
+    const retire = current === undefined ? [] : [{ step: "retire", change: shut } as const];
+    return { changes: [set, ...retire], connections: 4, refusedLogins: 1 };
+  },
+
+  async cut(login, context) {
+    // Retire goes by the login's name and the fence; the value is for the proof, which nobody can give here.
+    return this.retire({ username: login, password: new Secret("unknown") }, context);
+  },
 });
 
+/** Logs in as the fleet does, and does what it does. */
+async function prove({ pending, current }: Change<Credential>, context: Context): Promise<void> {
+  const { config, log } = context;
+  checkAddress(pending, config);
+  await withSession(pending, "credential", context, async (session) => {
+    if (!session.authenticated) {
+      throw new KeyturnError(
+        "not-authenticated",
+        `the server lets ${pending.username} in without asking for the password`,
+      );
+    }
+    // A login that was imported may act as itself, as it always has.
+    const isSlot = slotsOf(config.owner).includes(pending.username);
+    const roles = isSlot ? [config.owner] : [config.owner, pending.username];
+    await checkIdentity(session, pending.username, roles);
+    if (current !== undefined && current.username !== pending.username) {
+      const logins = { pending: pending.username, current: current.username, owner: config.owner };
+      await compareAccess(session, logins, log);
+    }
+    if (config.probe !== undefined) await runProbe(session, config.probe);
+  });
+}
+
+/** Whose login it is, if it is none of the two slots, only the fence can tell: by the mark of an import. */
 function fenced({ username }: Credential, { config, fence }: Context): FencedLogin {
-  const slots = slotsOf(config.owner);
-  if (!slots.includes(username)) {
-    throw new KeyturnError("not-managed", `login ${username} is neither ${slots[0]} nor ${slots[1]}`);
-  }
   return { owner: config.owner, username, fence };
 }
 
@@ -134,41 +157,5 @@ async function tookEffect(session: Session, login: FencedLogin, verifier: string
   } catch (error) {
     if (sqlStateOf(error) === "KT005") return false;
     throw error;
-  }
-}
-
-/** Agents connect where the credential says, so that has to be where it was set. */
-function checkAddress(pending: Credential, config: Config): void {
-  for (const field of ["host", "port", "database"] as const) {
-    if (pending[field] !== undefined && pending[field] !== config[field]) {
-      throw new KeyturnError(
-        "credential-invalid",
-        `${field}: the stored value says ${pending[field]}, the manifest ${config[field]}`,
-      );
-    }
-  }
-}
-
-/** What the fleet may not do is a difference in access, whatever PostgreSQL calls it; an outage is still an outage. */
-async function probe(session: Session, text: string): Promise<void> {
-  try {
-    await session.query(text);
-  } catch (error) {
-    if (error instanceof KeyturnError && error.code === "target-rejected") {
-      throw new KeyturnError("access-differs", `the probe failed: ${error.message}`, { cause: error.cause });
-    }
-    throw error;
-  }
-}
-
-async function isShut(username: string, context: Context): Promise<boolean> {
-  try {
-    const session = await administer(context);
-    const rows = await session.query<{ shut: boolean }>(
-      `SELECT NOT rolcanlogin AS shut FROM pg_roles WHERE rolname = ${literal(username)}`,
-    );
-    return rows[0]?.shut === true;
-  } catch {
-    return false;
   }
 }

@@ -3,13 +3,14 @@ import { KeyturnError } from "../core/errors.ts";
 import type { Rotator } from "../core/rotator.ts";
 
 /** Every type that there is. */
-export const rotatorTypes = ["postgres-alternating"] as const;
+export const rotatorTypes = ["postgres-alternating", "postgres-password"] as const;
 
 type RotatorType = (typeof rotatorTypes)[number];
 
 /** A type's driver is loaded with it, and only then. */
 const loaders: Readonly<Record<RotatorType, () => Promise<{ readonly rotator: Rotator }>>> = {
   "postgres-alternating": () => import("./postgres-alternating.ts"),
+  "postgres-password": () => import("./postgres-password.ts"),
 };
 
 /** Throws `config-invalid` for a type that does not exist, and names the one that was probably meant. */

@@ -198,10 +198,38 @@ export function describeRotator(
       const session = await open(owed);
       const next = target.inPlaceOf(owed, await steps.create(one));
       await steps.set(3, next, one);
+      if (rotator.overlap === "cutover") expect((await steps.retire(3, owed)).sessionsEnded).toBe(1);
       expect(await session.works()).toBe(false);
       expect(await steps.refused(owed)).toBe("refused");
       await steps.test(3, next, one);
     });
+
+    if (rotator.overlap === "cutover") {
+      test("the old credential is refused from set on, and its sessions go on until retire", async () => {
+        const old = await steps.first();
+        const atWork = await open(old);
+        const value = await steps.create(old);
+        await steps.set(2, value, old);
+        expect(await steps.refused(old)).toBe("refused");
+        expect(await atWork.works()).toBe(true);
+        expect((await steps.retire(3, old)).sessionsEnded).toBe(1);
+        expect(await atWork.works()).toBe(false);
+      });
+
+      test("a candidate that is taken back is refused and its sessions end, and current's go on", async () => {
+        const old = await steps.first();
+        const atWork = await open(old);
+        const value = await steps.create(old);
+        await steps.set(2, value, old);
+        const early = await open(value);
+        await steps.set(3, old, value);
+        expect((await steps.retire(3, value)).sessionsEnded).toBe(1);
+        expect(await early.works()).toBe(false);
+        expect(await atWork.works()).toBe(true);
+        expect(await steps.refused(value)).toBe("refused");
+        expect(await steps.refused(old)).toBe("accepted");
+      });
+    }
 
     test("an administering login that is refused changes nothing, and is called so", async () => {
       const value = await steps.first();

@@ -1,10 +1,15 @@
 import { KeyturnError } from "../../core/errors.ts";
 import type { Log } from "../../core/ports.ts";
 import type { Session } from "./connection.ts";
-import { literal } from "./names.ts";
+import { whatOwnerLacks } from "./legacy.ts";
+import { literal, slotsOf } from "./names.ts";
 
-/** Makes sure that the fleet will get the owner role, at a server that can be written to. */
-export async function checkIdentity(session: Session, username: string, owner: string): Promise<void> {
+/** Makes sure that the fleet will act as one of the roles, where that matters, at a server that can be written to. */
+export async function checkIdentity(
+  session: Session,
+  username: string,
+  roles?: readonly string[],
+): Promise<void> {
   const [found] = await session.query<{ acting: string; login: string; standby: boolean; frozen: boolean }>(
     `SELECT current_user AS acting, session_user AS login, pg_catalog.pg_is_in_recovery() AS standby,
        EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'
@@ -16,10 +21,10 @@ export async function checkIdentity(session: Session, username: string, owner: s
       "the server is read-only: a standby, or a failover that is under way",
     );
   }
-  if (found?.login !== username || found.acting !== owner) {
+  if (found?.login !== username || roles?.includes(found.acting) === false) {
     throw new KeyturnError(
       "access-differs",
-      `${username} logs in as ${found?.login} and acts as ${found?.acting}, not as ${owner}`,
+      `${username} logs in as ${found?.login} and acts as ${found?.acting}, not as ${(roles ?? [username]).join(" or ")}`,
     );
   }
 }
@@ -33,6 +38,10 @@ export async function compareAccess(
   logins: { readonly pending: string; readonly current: string; readonly owner: string },
   log: Log,
 ): Promise<void> {
+  const slots = slotsOf(logins.owner);
+  // Back to the login that was imported: it is as it always was.
+  if (!slots.includes(logins.pending)) return;
+  const isLegacy = !slots.includes(logins.current);
   const traits = await session.query<Trait>(traitsOf([logins.pending, logins.current, logins.owner]));
   const of = (role: string) =>
     new Map(
@@ -46,9 +55,15 @@ export async function compareAccess(
   // Whoever is gone has nothing left to be compared with.
   if (current.size === 0) return;
   for (const { kind, name, value } of current.values()) {
-    if (kind === "owns" || kind === "granted") log("warn", direct(logins.current, kind, name, value));
+    if ((kind === "owns" || kind === "granted") && !isLegacy)
+      log("warn", direct(logins.current, kind, name, value));
   }
-  const differences = [...new Set([...pending.keys(), ...current.keys()])].flatMap((key) => {
+  // By its own name the new login has only limits and settings: all else it has by acting as the owner role.
+  const compared = [...new Set([...pending.keys(), ...current.keys()])].filter(
+    (key) => !isLegacy || /^(setting|attribute (CONNECTION LIMIT|VALID UNTIL)$)/.test(key),
+  );
+  const lacking = isLegacy ? await whatOwnerLacks(session, logins.owner, logins.current) : [];
+  const differences = compared.flatMap((key) => {
     const [mine, theirs] = [pending.get(key), current.get(key)];
     const kind = mine?.kind ?? theirs?.kind;
     if (mine?.value === theirs?.value || kind === "owns" || kind === "granted") return [];
@@ -56,6 +71,7 @@ export async function compareAccess(
     // A setting's value may be somebody's secret.
     return [kind === "setting" ? key : `${key} (${mine?.value ?? "no"} instead of ${theirs?.value ?? "no"})`];
   });
+  differences.push(...lacking.map((lack) => `${lack}, which ${logins.owner} lacks`));
   if (differences.length === 0) return;
   throw new KeyturnError(
     "access-differs",

@@ -6,7 +6,7 @@ import type { Clock } from "../../core/ports.ts";
 import type { StepContext } from "../../core/rotator.ts";
 import type { Secret } from "../../core/secret.ts";
 import type { Admin, Connection } from "./config.ts";
-import { type Speaker, translate } from "./errors.ts";
+import { type Speaker, sqlStateOf, translate } from "./errors.ts";
 
 /** A login at the server. */
 export interface Session {
@@ -24,8 +24,13 @@ export interface Login {
   readonly password: Secret;
 }
 
-type Context = Pick<StepContext<Connection, Admin>, "config" | "admin" | "clock" | "signal" | "defer">;
+type Context = Pick<
+  StepContext<Connection, Admin>,
+  "config" | "admin" | "nextAdmin" | "clock" | "signal" | "defer"
+>;
 
+/** What our own sessions are called at the server. */
+export const applicationName = "keyturn";
 /** How long a server may take to see a connection off before it is torn. */
 const farewellMs = 1_000;
 /** How much longer than the server's own limit we wait for it to speak: a frozen server keeps no limits. */
@@ -119,11 +124,24 @@ export async function administer(context: Context): Promise<Session> {
   const key = JSON.stringify([config.host, config.port, config.database, admin.username]);
   const known = await sessions.get(key)?.catch(() => undefined);
   if (known?.usable) return known;
-  const opening = openSession(admin, "administrator", context);
+  const opening = openAdministrator(context);
   sessions.set(key, opening);
   const session = await opening;
   context.defer(() => session.close());
   return session;
+}
+
+/** The administering login may be changing at this very moment; then what else it may be is tried, as long as there is something. */
+async function openAdministrator(context: Context): Promise<Session> {
+  let admin: Admin | undefined = context.admin;
+  for (;;) {
+    try {
+      return await openSession(admin, "administrator", context);
+    } catch (error) {
+      admin = sqlStateOf(error) === "28P01" ? await context.nextAdmin?.() : undefined;
+      if (admin === undefined) throw error;
+    }
+  }
 }
 
 async function prepare(login: Login, speaker: Speaker, { config }: Context): Promise<Client> {
@@ -147,7 +165,7 @@ async function prepare(login: Login, speaker: Speaker, { config }: Context): Pro
     sslnegotiation: "postgres",
     // Binds the proof to the server's certificate wherever the server offers it.
     enableChannelBinding: true,
-    application_name: "keyturn",
+    application_name: applicationName,
     client_encoding: "UTF8",
     options: speaker === "administrator" ? administratorOptions : "",
     connectionTimeoutMillis: config.connectTimeoutMs,

@@ -11,6 +11,8 @@ const bySqlState: Readonly<Record<string, ErrorCode>> = {
   KT003: "not-managed",
   KT004: "config-invalid",
   KT005: "target-busy",
+  KT006: "credential-invalid",
+  KT007: "not-proven",
   // What a pooler says to settings that it does not know: the administering login has to go past it.
   "08P01": "target-rejected",
   "08": "unreachable",

@@ -1,6 +1,9 @@
 /**
  * The body of the fence's `DO` block; `changeLogin` declares its constants. It has states of its own: KT001 superseded, KT002
- * conflict, KT003 not managed, KT004 unfit surroundings, KT005 the login must be cleared first.
+ * conflict, KT003 not managed, KT004 unfit surroundings, KT005 the login must be cleared first, KT006 unfit password.
+ *
+ * A legacy login is one that was there before Keyturn and has been imported: it is never made, nothing of it is changed but whether it
+ * may log in and by which password, and only its mark says that it is ours.
  *
  * It runs READ COMMITTED: under a stricter isolation, a block that had to wait for the lock would decide by what was there before.
  */
@@ -24,31 +27,43 @@ BEGIN
   END IF;
 
   -- Whoever touches the marker's comment holds it to the end of the block. Only the login that made the marker may.
-  BEGIN
-    EXECUTE format('COMMENT ON ROLE %I IS NULL', my_marker);
-  EXCEPTION WHEN undefined_object THEN
+  LOOP
+    BEGIN
+      EXECUTE format('COMMENT ON ROLE %I IS NULL', my_marker);
+      EXIT;
+    EXCEPTION WHEN undefined_object THEN
+      NULL;
+    END;
     BEGIN
       EXECUTE format('CREATE ROLE %I NOLOGIN', my_marker);
     EXCEPTION WHEN duplicate_object OR unique_violation THEN
-      NULL; -- Another one was faster; its lock is waited for next.
+      NULL; -- Another one was faster. This session may see its role only after it has tried once more.
     END;
-    EXECUTE format('COMMENT ON ROLE %I IS NULL', my_marker);
-  END;
+  END LOOP;
 
   IF my_verb <> 'retire' THEN
     SELECT * INTO owner_role FROM pg_roles WHERE rolname = my_owner;
     IF NOT FOUND THEN
       RAISE EXCEPTION USING ERRCODE = 'KT004', MESSAGE = format('the owner role %s does not exist', my_owner);
     END IF;
-    IF owner_role.rolcanlogin OR owner_role.rolsuper OR owner_role.rolcreaterole
-      OR owner_role.rolreplication OR owner_role.rolbypassrls THEN
+    -- An owner that can log in is fit only as the legacy login of this very secret.
+    mark := regexp_match(coalesce(shobj_description(owner_role.oid, 'pg_authid'), ''), marked);
+    IF owner_role.rolsuper OR owner_role.rolcreaterole OR owner_role.rolreplication OR owner_role.rolbypassrls
+      OR (owner_role.rolcanlogin AND NOT (my_adopts AND my_login = my_owner)
+        AND (mark IS NULL OR mark[1] <> 'set' OR mark[5] <> my_secret OR mark[6] <> my_installation)) THEN
       RAISE EXCEPTION USING ERRCODE = 'KT004', MESSAGE = format(
-        'the owner role %s must be NOLOGIN, and no SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS role', my_owner);
+        'the owner role %s must be NOLOGIN or imported, and no SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS role', my_owner);
     END IF;
   END IF;
 
   SELECT * INTO login FROM pg_roles WHERE rolname = my_login;
   exists_already := FOUND;
+  IF my_legacy AND NOT exists_already THEN
+    IF my_verb = 'retire' THEN
+      RETURN; -- It was dropped, and what is not ours is never made.
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'KT003', MESSAGE = format('there is no login %s that was imported', my_login);
+  END IF;
   IF exists_already THEN
     remark := coalesce(shobj_description(login.oid, 'pg_authid'), '');
     mark := regexp_match(remark, marked);
@@ -56,7 +71,7 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = 'KT002', MESSAGE = format(
         'the mark of Keyturn in the comment of role %s cannot be read', my_login);
     END IF;
-    IF mark IS NULL THEN
+    IF mark IS NULL AND NOT my_adopts THEN
       RAISE EXCEPTION USING ERRCODE = 'KT003', MESSAGE = format(
         'role %s exists and bears no mark of Keyturn in its comment', my_login);
     END IF;
@@ -80,6 +95,20 @@ BEGIN
     END IF;
     IF same_epoch AND same_value AND mark[1] = 'set' THEN
       RETURN;
+    END IF;
+    IF my_adopts THEN
+      IF NOT login.rolcanlogin OR login.rolsuper OR login.rolcreaterole OR login.rolreplication OR login.rolbypassrls
+        OR NOT pg_has_role(login.oid, owner_role.oid, 'MEMBER') THEN
+        RAISE EXCEPTION USING ERRCODE = 'KT004', MESSAGE = format(
+          'role %s must be able to log in and to act as %s, and be no SUPERUSER, CREATEROLE, REPLICATION or BYPASSRLS role',
+          my_login, my_owner);
+      END IF;
+      remark := regexp_replace(remark, ' ?\[keyturn v1 [^\]]*\]', '', 'g');
+      EXECUTE format('COMMENT ON ROLE %I IS %L', my_login, ltrim(remark || ' ' || my_fence));
+      RETURN;
+    END IF;
+    IF my_legacy AND my_verb = 'set' AND NOT same_value THEN
+      RAISE EXCEPTION USING ERRCODE = 'KT003', MESSAGE = format('role %s was imported with another value', my_login);
     END IF;
 
     -- Replaced: the login holds another value, and is left alone. Only the epoch is noted, for a set that was stopped
@@ -109,6 +138,15 @@ BEGIN
     -- A login that does not exist is made, so that a set that was stopped on its way finds the fence.
     -- NOLOGIN alone would let the old password live again on the day that somebody allows the login.
     EXECUTE format(command || ' NOLOGIN PASSWORD NULL', my_login);
+  ELSIF my_legacy THEN
+    -- Still alive, for a rollback to it: it keeps the very verifier that it has had all along.
+    IF NOT (login.rolcanlogin AND mark[1] = 'set') THEN
+      IF my_verifier = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'KT006', MESSAGE = format(
+          'the password of %s cannot be set again: clients would not agree on how to prepare it', my_login);
+      END IF;
+      EXECUTE format(command || ' LOGIN PASSWORD %L', my_login, my_verifier);
+    END IF;
   ELSE
     SELECT r.* INTO sibling
     FROM pg_roles r, regexp_match(shobj_description(r.oid, 'pg_authid'), marked) AS theirs

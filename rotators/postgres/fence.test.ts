@@ -274,8 +274,12 @@ test("odd names in a fence come back as they were", async () => {
   const odd = { installation: "prod ] 'x' 100%", ref: "team/[a] b=c", rotationId: "r 1" };
   const value = await steps.create();
   await steps.set(1, value, undefined, { fence: odd });
-  const { ref: secret, installation } = odd;
-  expect(readFence(await commentOf(target.slots[0]))).toEqual({ secret, installation, seen: 1 });
+  expect(readFence(await commentOf(target.slots[0]))).toMatchObject({
+    ...odd,
+    verb: "set",
+    epoch: 1,
+    seen: 1,
+  });
   await steps.set(1, value, undefined, { fence: odd });
   await steps.retire(2, value, { fence: odd });
 });

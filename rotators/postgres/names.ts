@@ -13,6 +13,11 @@ export function markerOf(owner: string): string {
   return withEnding(`keyturn_lock_${owner}`, "");
 }
 
+/** The role whose comment holds the fence of an administering login that changes itself: nobody but a superuser may comment on himself. */
+export function fenceRoleOf(username: string): string {
+  return withEnding(`keyturn_fence_${username}`, "");
+}
+
 /** What is wrong with a name for a role, or undefined. */
 export function roleNameProblem(name: string): string | undefined {
   const bytes = Buffer.byteLength(name);

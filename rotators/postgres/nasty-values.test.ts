@@ -2,8 +2,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Secret } from "../../core/secret.ts";
 import nasty from "../../integration/fixtures/nasty-values.json" with { type: "json" };
 import { type PostgresServer, startPostgres } from "../../integration/postgres-server.ts";
-import { createTarget, type PostgresTarget } from "../../integration/postgres-target.ts";
+import {
+  createPasswordTarget,
+  createTarget,
+  type PostgresTarget,
+} from "../../integration/postgres-target.ts";
 import { rotator } from "../postgres-alternating.ts";
+import { rotator as passwordRotator } from "../postgres-password.ts";
 import { Steps } from "../steps.contract.ts";
 
 let server: PostgresServer;
@@ -62,4 +67,43 @@ test.each(usernames)("an owner role's name: $name", async ({ value: owner, mustB
   expect(await steps.refused(one)).toBe("refused");
   expect((await steps.preflight()).filter(({ ok }) => !ok)).toEqual([]);
   await agent.end();
+});
+
+test.each(passwords)("the stored password of one role: $name", async ({ value, mustBe }) => {
+  const target = await createPasswordTarget(server);
+  const steps = new Steps(passwordRotator, target);
+  const pending = withPassword(await steps.create(), value);
+  if (mustBe.startsWith("refused")) {
+    await expect(steps.set(1, pending)).rejects.toMatchObject({ code: "credential-invalid" });
+    // Nor is it replaced: it could not be set back.
+    await expect(steps.create(pending)).rejects.toMatchObject({ code: "credential-invalid" });
+    return;
+  }
+  await steps.set(1, pending);
+  await steps.test(1, pending);
+  const next = await steps.create(pending);
+  await steps.set(2, next, pending);
+  expect(await steps.refused(pending)).toBe("refused");
+  await steps.set(3, pending, next);
+  expect(await steps.refused(pending)).toBe("accepted");
+});
+
+test.each(usernames)("one role's name: $name", async ({ value: username, mustBe }) => {
+  if (mustBe.startsWith("refused")) {
+    const config = { host: "localhost", database: "postgres", username };
+    expect(() => passwordRotator.checkConfig(config)).toThrow(/username: /);
+    return;
+  }
+  // The name itself is an owner role's by now.
+  const target = await createPasswordTarget(server, { username: `${username.slice(0, -1)}1` });
+  const steps = new Steps(passwordRotator, target);
+  const one = await steps.first();
+  const agent = await target.client(one);
+  const two = await steps.create(one);
+  await steps.set(2, two, one);
+  await steps.test(2, two, one);
+  expect((await steps.retire(3, one)).sessionsEnded).toBe(1);
+  expect(await steps.refused(one)).toBe("refused");
+  expect((await steps.preflight()).filter(({ ok }) => !ok)).toEqual([]);
+  await agent.end().catch(() => undefined);
 });

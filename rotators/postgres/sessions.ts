@@ -14,7 +14,7 @@ type Context = Pick<StepContext<Connection, Admin>, "config" | "clock" | "signal
  */
 const lastLookMs = { quiet: 20, busy: 100 } as const;
 const longestPauseMs = 250;
-const forcedTriesMax = 20;
+export const forcedTriesMax = 20;
 
 /** Shuts a login and ends its sessions, all of them; gives their number. Superseded on the way, it ends nobody's any more. */
 export async function cutLogin(
@@ -25,17 +25,22 @@ export async function cutLogin(
 ): Promise<number> {
   const ended = new Set<number>();
   await shut(session, login, verb, ended, context);
-  await endSessions(session, login, ended, context);
+  await endSessions(() => terminate(session, login), login.username, ended, context);
   return ended.size;
 }
 
 /** Whose sessions there are, without regard to how they were opened. */
 export async function sessionsOf(session: Session, username: string): Promise<Usage> {
+  return usageOf(session, `usename = ${literal(username)}`);
+}
+
+/** Which sessions there are that fulfil a condition. */
+export async function usageOf(session: Session, condition: string): Promise<Usage> {
   const rows = await session.query<{ client: string }>(
     `SELECT format('%s%s in database %s, since %s', coalesce(host(client_addr), 'a local socket'),
        CASE WHEN application_name <> '' THEN format(' (%s)', application_name) END, datname,
        to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) AS client
-     FROM pg_stat_activity WHERE usename = ${literal(username)} ORDER BY backend_start`,
+     FROM pg_stat_activity WHERE ${condition} ORDER BY backend_start`,
   );
   return { sessions: rows.length, clients: rows.slice(0, 10).map((row) => row.client) };
 }
@@ -59,9 +64,10 @@ async function shut(
   }
 }
 
-async function endSessions(
-  session: Session,
-  login: FencedLogin,
+/** Ends sessions, as `terminate` does with those that it finds, until it finds no more. */
+export async function endSessions(
+  terminate: () => Promise<readonly number[]>,
+  username: string,
   ended: Set<number>,
   context: Context,
 ): Promise<void> {
@@ -70,11 +76,11 @@ async function endSessions(
   let pauseMs = 5;
   let looksWithoutAny = 0;
   while (looksWithoutAny < 2) {
-    const pids = await terminate(session, login);
+    const pids = await terminate();
     for (const pid of pids) ended.add(pid);
     looksWithoutAny = pids.length === 0 ? looksWithoutAny + 1 : 0;
     if (pids.length > 0 && clock.now() > deadline) {
-      throw new KeyturnError("target-busy", `${pids.length} sessions of ${login.username} do not end`);
+      throw new KeyturnError("target-busy", `${pids.length} sessions of ${username} do not end`);
     }
     if (looksWithoutAny === 1) await pause(ended.size === 0 ? lastLookMs.quiet : lastLookMs.busy, context);
     if (pids.length > 0) await pause(pauseMs, context);
@@ -112,7 +118,7 @@ async function pause(ms: number, { clock, signal }: Context): Promise<void> {
 }
 
 /** By a lock, or by a change of the same role that met ours. */
-function isLocked(error: unknown): boolean {
+export function isLocked(error: unknown): boolean {
   const state = sqlStateOf(error);
   return state === "55P03" || state === "XX000";
 }

@@ -1,0 +1,151 @@
+import { Command } from "commander";
+import { seal } from "../core/audit.ts";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { storeValue } from "../core/operate.ts";
+import type { AuditLog } from "../core/ports.ts";
+import { Secret } from "../core/secret.ts";
+import { loadRotator } from "../rotators/registry.ts";
+import { action, type CommandContext } from "./command.ts";
+import { exitCodes } from "./exit.ts";
+import { type OpenManifest, type OpenStore, openManifest } from "./open.ts";
+import type { PutResult } from "./results/put.ts";
+import { readSecret } from "./standard-input.ts";
+import { short } from "./terminal.ts";
+import { person } from "./who.ts";
+
+export function putCommand(): Command {
+  const command = new Command("put")
+    .description(
+      "store the value of a secret that is only held: a signing secret, an address, an administering login",
+    )
+    .argument("<held-secret>", "its reference; the manifest says `type: held` of it")
+    .addHelpText(
+      "after",
+      `
+The value is read from standard input, and at a terminal asked for without showing it. A JSON object is stored as it is;
+any other text has to be one line, and is stored as {"value": …}.
+
+Example:
+  $ keyturn put notify/pager < routing.key
+  $ printf '{"username": "keyturn_admin", "password": "%s"}' "$(cat admin.password)" | keyturn put billing/db-admin`,
+    );
+  return command.action(action(command, put));
+}
+
+async function put({ manifestPath, terminal }: CommandContext, ref: string): Promise<number> {
+  await using opened = await openManifest(manifestPath);
+  const { manifest } = opened;
+  if (manifest.secrets.get(ref) !== undefined) {
+    throw new KeyturnError(
+      "request-refused",
+      `${ref} is rotated, and a value that its target does not know would break it: \`keyturn import\` takes over what is there, \`keyturn rotate\` makes a new one`,
+    );
+  }
+  const held = manifest.held.get(ref);
+  if (held === undefined) {
+    const known = [...manifest.held.keys()];
+    const list = known.length === 0 ? "it holds none" : `it holds ${known.slice(0, 10).join(", ")}`;
+    throw new KeyturnError("input-invalid", `${manifest.path} has no secret ${ref} of type held; ${list}`);
+  }
+  const store = await opened.store(held.store);
+  terminal.say(`${ref} in store ${store.name} (${store.place})`);
+  const given = givenIn(await readSecret("value: "));
+  await checkAdmin(opened, ref, given.value);
+  const { ports, local } = store;
+  const replaced = (await ports.store.read(ref, "current")) !== undefined;
+  const version = await storeValue(ref, ports, given.value, given.secrets);
+  await write(store, ref, version, given.fields).catch((thrown: unknown) => {
+    // The value is stored, whatever becomes of the word about it.
+    terminal.warn(`the audit could not be written: ${asKeyturnError(thrown).message}`);
+  });
+  await local.bus.wake();
+  terminal.show(`${ref} is at version ${short(version)}`);
+  const result: PutResult = { ref, store: store.name, version, fields: [...given.fields], replaced };
+  terminal.result(result);
+  return exitCodes.done;
+}
+
+interface Given {
+  readonly value: Secret;
+  /** The names of all its fields. */
+  readonly fields: readonly string[];
+  /** Those that may be found again when they leak. */
+  readonly secrets: Readonly<Record<string, Secret>>;
+}
+
+/** No message quotes the text: it is the secret. */
+function givenIn(input: Secret): Given {
+  const text = input.reveal().trim();
+  if (text.startsWith("{")) return givenObject(text);
+  if (/[\r\n]/.test(text)) {
+    throw new KeyturnError("input-invalid", 'a value of several lines has to be JSON: {"value": "…\\n…"}');
+  }
+  const value = new Secret(JSON.stringify({ value: text }));
+  return { value, fields: ["value"], secrets: { value: new Secret(text) } };
+}
+
+function givenObject(text: string): Given {
+  const members = Object.entries(parsed(text));
+  if (members.length === 0) throw new KeyturnError("input-invalid", "the JSON object is empty");
+  const secrets = members.flatMap(([name, member]): [string, Secret][] =>
+    typeof member === "string" && !isPublic(name) ? [[name, new Secret(member)]] : [],
+  );
+  return {
+    value: new Secret(text),
+    fields: members.map(([name]) => name),
+    secrets: Object.fromEntries(secrets),
+  };
+}
+
+/** A user's name is no secret, and many may have it. */
+function isPublic(name: string): boolean {
+  return /^(user(name)?|login|host|port|database)$/i.test(name);
+}
+
+function parsed(text: string): object {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    throw new KeyturnError("input-invalid", "standard input begins as a JSON object and is none");
+  }
+}
+
+/** An administering login has to be one for the types of all that it administers. */
+async function checkAdmin({ manifest }: OpenManifest, ref: string, value: Secret): Promise<void> {
+  const administered = manifest.secrets.refs().flatMap((one) => manifest.secrets.get(one) ?? []);
+  const types = new Set(administered.filter(({ admin }) => admin === ref).map(({ type }) => type));
+  for (const type of types) (await loadRotator(type)).checkAdmin(value);
+}
+
+/** What is only held has no record in the journal: its chain goes on from its own last entry. */
+async function write(
+  store: OpenStore,
+  ref: string,
+  version: string,
+  names: readonly string[],
+): Promise<void> {
+  const { ports } = store;
+  const end = await endOf(ports.audit, ref);
+  const entry = {
+    ref,
+    at: ports.clock.now(),
+    actor: person(),
+    action: "put",
+    epoch: 0,
+    version,
+    detail: `stored by hand: ${names.join(", ")}`,
+  };
+  try {
+    await ports.audit.append(seal(entry, end));
+  } catch (thrown) {
+    if (asKeyturnError(thrown).code !== "conflict") throw thrown;
+    // Somebody has stored one at the same moment, and was first.
+    await write(store, ref, version, names);
+  }
+}
+
+async function endOf(audit: AuditLog, ref: string): Promise<{ sequence: number; hash: string }> {
+  let end = { sequence: 0, hash: "" };
+  for await (const { sequence, hash } of audit.read(ref)) end = { sequence, hash };
+  return end;
+}

@@ -1,0 +1,139 @@
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { viewFleet } from "../core/fleet.ts";
+import type { Compromised, RotationRecord, VersionMark } from "../core/record.ts";
+import type { OpenManifest, OpenSecret } from "./open.ts";
+import { inParallel } from "./parallel.ts";
+import type { AffectedSecret } from "./results/revoke.ts";
+import type { Chosen } from "./revoke-choose.ts";
+
+/** One version to cut off, and what is known of it before anything changes. */
+export interface Target {
+  readonly secret: OpenSecret;
+  readonly ref: string;
+  readonly version: string;
+  /** Undefined: the store has disabled the version, as it does once the target is proven to refuse it. */
+  readonly mark: VersionMark | undefined;
+  readonly affected: AffectedSecret;
+}
+
+export interface Aimed {
+  readonly targets: readonly Target[];
+  readonly failures: readonly KeyturnError[];
+}
+
+/**
+ * Finds the version that each secret means. What was begun after `begunSince` is gone on with: its successor is not what leaked, and
+ * whoever repeats an interrupted revocation must not cut that off, too.
+ */
+export async function aim(opened: OpenManifest, chosen: Chosen, begunSince: number): Promise<Aimed> {
+  const administered = administeredBy(opened);
+  const settled = await inParallel(chosen.versions, 16, async ({ ref, which }) => {
+    const secret = await opened.secret(ref).catch((thrown: unknown) => {
+      throw held(opened, ref) ?? thrown;
+    });
+    const isAlone = !chosen.isWide && chosen.versions.length === 1;
+    const found = await standingOf(secret, ref, which, { begunSince, isAlone, isFound: chosen.isFound });
+    if (found === undefined && chosen.isWide) return undefined;
+    if (found === undefined) throw new KeyturnError("secret-missing", `${ref} has no version ${which}`);
+    const { version, mark, standing } = found;
+    const known = await affectedBy(secret, ref, version);
+    const affected = { ...known, standing, administers: [...(administered.get(ref) ?? [])] };
+    return { ref, version, mark, secret, affected };
+  });
+  const failures = settled.flatMap((one) => (one.status === "rejected" ? [asKeyturnError(one.reason)] : []));
+  return {
+    targets: settled.flatMap((one) => (one.status === "fulfilled" ? (one.value ?? []) : [])),
+    failures,
+  };
+}
+
+function held({ manifest }: OpenManifest, ref: string): KeyturnError | undefined {
+  if (!manifest.held.has(ref)) return undefined;
+  return new KeyturnError(
+    "request-refused",
+    `${ref} is only held, so nobody but you can cut it off: change it where it is accepted, then \`keyturn put ${ref}\``,
+  );
+}
+
+interface Found {
+  readonly version: string;
+  readonly mark: VersionMark | undefined;
+  readonly standing: AffectedSecret["standing"];
+}
+
+interface How {
+  readonly begunSince: number;
+  readonly isAlone: boolean;
+  readonly isFound: boolean;
+}
+
+/** Undefined: there is no such version. */
+async function standingOf(
+  { ports }: OpenSecret,
+  ref: string,
+  which: string,
+  { begunSince, isAlone, isFound }: How,
+): Promise<Found | undefined> {
+  const record = (await ports.journal.load(ref))?.record;
+  const begun =
+    which === "current" && record !== undefined ? begunFor(record, begunSince, isAlone) : undefined;
+  if (begun !== undefined)
+    return { version: begun.version, mark: markOf(begun), standing: standingBy(begun) };
+  const isStage = which === "current" || which === "previous" || which === "pending";
+  const stored = await ports.store.read(ref, isStage ? which : { version: which });
+  if (stored === undefined) return isFound ? { version: which, mark: undefined, standing: "cut" } : undefined;
+  const { version } = stored;
+  const mark = { version, fingerprint: ports.fingerprinter.fingerprint(stored.value.reveal()) };
+  const entry = record?.compromised.find((one) => one.version === version);
+  return { version, mark, standing: entry === undefined ? "live" : standingBy(entry) };
+}
+
+function standingBy({ refusedAt }: Compromised): AffectedSecret["standing"] {
+  return refusedAt === undefined ? "under way" : "cut";
+}
+
+function markOf({ version, fingerprint }: Compromised): VersionMark | undefined {
+  return fingerprint === undefined ? undefined : { version, fingerprint };
+}
+
+/**
+ * The emergency that has made what is current now. Whoever names one secret a second time, after the first was refused, means its
+ * successor; whoever repeats a wide one does not.
+ */
+function begunFor({ compromised, current }: RotationRecord, begunSince: number, isAlone: boolean) {
+  return compromised.findLast(
+    (entry) =>
+      entry.at >= begunSince &&
+      current !== undefined &&
+      current.version !== entry.version &&
+      current.since >= entry.at &&
+      !(isAlone && entry.refusedAt !== undefined),
+  );
+}
+
+async function affectedBy({ ports, managed, storeName }: OpenSecret, ref: string, version: string) {
+  const agents = await ports.journal.agents(ref);
+  const { live, holders } = viewFleet(agents, { old: version, new: "" }, managed.policy, ports.clock.now());
+  const { type, tenant, fleets } = managed;
+  return {
+    ref,
+    store: storeName,
+    version,
+    type,
+    ...(tenant === undefined ? {} : { tenant }),
+    fleets: [...fleets],
+    agents: live,
+    holders: [...holders],
+  };
+}
+
+/** Which secrets each login administers. */
+function administeredBy({ manifest }: OpenManifest): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const ref of manifest.secrets.refs()) {
+    const admin = manifest.secrets.get(ref)?.admin;
+    if (admin === undefined || admin === ref) continue;
+    found.set(admin, [...(found.get(admin) ?? []), ref]);
+  }
+  return found;
+}

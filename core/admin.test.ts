@@ -1,0 +1,127 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { memoryPorts } from "../local/memory-ports.ts";
+import { modelTarget } from "../local/model-target.ts";
+import type { ManagedSecret, Ports } from "./ports.ts";
+import { newRecord, type RotationRecord } from "./record.ts";
+import { Redactor } from "./redact.ts";
+import { Secret } from "./secret.ts";
+import { Session } from "./session.ts";
+import { contextOf, type Stand } from "./stand.ts";
+
+const adminRef = "ops/admin";
+const { bothLive, cutover } = modelTarget();
+
+interface World {
+  readonly ports: Ports;
+  readonly redactor: Redactor;
+  readonly stand: (ref?: string, record?: RotationRecord) => Stand;
+  readonly manage: (type: "both-live" | "cutover") => void;
+  readonly save: (version: string, promote?: { readonly after: string | undefined }) => Promise<void>;
+}
+
+let it: World;
+
+beforeEach(() => {
+  const { ports: own, managed } = memoryPorts(cutover);
+  const secrets = new Map<string, ManagedSecret>([["app/db", { ...managed, admin: adminRef }]]);
+  const ports: Ports = {
+    ...own,
+    secrets: { get: (ref) => secrets.get(ref), refs: () => [...secrets.keys()] },
+    rotators: { load: async (type) => (type === bothLive.type ? bothLive : cutover) },
+  };
+  const redactor = new Redactor();
+  it = {
+    ports,
+    redactor,
+    stand: (ref = "app/db", record = newRecord(ref)) => ({
+      ports,
+      managed: secrets.get(ref) ?? managed,
+      rotator: cutover,
+      record,
+      session: new Session(),
+      redactor,
+    }),
+    manage: (type) => {
+      const { type: name } = type === "cutover" ? cutover : bothLive;
+      secrets.set(adminRef, { ...managed, ref: adminRef, type: name, admin: adminRef });
+    },
+    save: async (version, promote) => {
+      const value = new Secret(JSON.stringify({ username: "admin", password: `canary-${version}` }));
+      await ports.store.savePending(adminRef, version, value);
+      if (promote !== undefined) await ports.store.promote(adminRef, version, promote.after);
+    },
+  };
+});
+
+/** What is tried, one after the other, when everything is refused; `meanwhile` happens after so many tries. */
+async function tried(stand: Stand, meanwhile: Readonly<Record<number, () => Promise<void>>> = {}) {
+  const context = await contextOf(stand, "v", "f");
+  const versions: string[] = [];
+  for (let admin = context.admin; admin !== undefined; admin = await context.nextAdmin?.()) {
+    versions.push(/canary-(\w+)/.exec(admin.reveal())?.[1] ?? "");
+    await meanwhile[versions.length]?.();
+  }
+  return versions;
+}
+
+test("an administering login that nobody rotates is what it is, unless it was stored anew meanwhile", async () => {
+  await it.save("v1", { after: undefined });
+  expect(await tried(it.stand())).toEqual(["v1"]);
+  expect(await tried(it.stand(), { 1: () => it.save("v2", { after: "v1" }) })).toEqual(["v1", "v2"]);
+});
+
+test("one of a both-live type is never read before it is current", async () => {
+  it.manage("both-live");
+  await it.save("v1", { after: undefined });
+  await it.save("v2");
+  expect(await tried(it.stand())).toEqual(["v1"]);
+});
+
+describe("one of a cutover type", () => {
+  beforeEach(async () => {
+    it.manage("cutover");
+    await it.save("v1", { after: undefined });
+  });
+
+  test("is tried as current, pending and current again; while it changes, that passes", async () => {
+    await it.save("v2");
+    await expect(tried(it.stand())).rejects.toMatchObject({ code: "target-busy", disposition: "retry" });
+    const context = await contextOf(it.stand(), "v", "f");
+    const order = [context.admin, await context.nextAdmin?.(), await context.nextAdmin?.()];
+    expect(order.map((admin) => /canary-(\w+)/.exec(admin?.reveal() ?? "")?.[1])).toEqual(["v1", "v2", "v1"]);
+  });
+
+  test("is tried anew where it was published under the reader's hands, and is refused only then", async () => {
+    await it.save("v2");
+    const publish = { 1: () => it.ports.store.promote(adminRef, "v2", "v1") };
+    expect(await tried(it.stand(), publish)).toEqual(["v1", "v2"]);
+  });
+
+  test("is refused as such when nothing of it changes", async () => {
+    expect(await tried(it.stand())).toEqual(["v1"]);
+  });
+
+  test("no word of what was tried is left in what is written", async () => {
+    await it.save("v2");
+    await tried(it.stand()).catch(() => undefined);
+    for (const which of ["current", "pending"] as const) {
+      const stored = await it.ports.store.read(adminRef, which);
+      expect(it.redactor.redact(`the value ${stored?.value.reveal()}`)).not.toMatch(/canary/);
+    }
+  });
+
+  test("that administers itself may be on any value that its own record knows", async () => {
+    await it.save("v2");
+    await it.ports.store.discardPending(adminRef, "v2");
+    await it.save("v3");
+    const debt = {
+      version: "v2",
+      fingerprint: "f2",
+      reason: "superseded",
+      since: 0,
+      cutFirst: false,
+    } as const;
+    const record = { ...newRecord(adminRef), debts: [{ ...debt, attempts: 0, notBefore: 0 }] };
+    expect(await tried(it.stand(adminRef, record))).toEqual(["v1", "v3", "v1", "v3", "v1", "v2"]);
+  });
+});

@@ -1,0 +1,37 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { withMembers } from "./json-text.ts";
+
+describe("members of a JSON text", () => {
+  test("are replaced, and every other byte stays", () => {
+    const text = `{ "username":"a",\n  "id": 12345678901234567890.10,  "nested": {"password": [1e400, "\\u00e9\\/", {"a":"}"}]},
+  "password" : "old\\"," , "n":null}`;
+    expect(withMembers(text, { password: 'ne"w' })).toBe(text.replace('"old\\","', '"ne\\"w"'));
+  });
+
+  test("are added at the end", () => {
+    expect(withMembers("{}", { a: 1 })).toBe('{"a":1}');
+    expect(withMembers(' { "b" : [ ] } ', { a: "x", c: 2 })).toBe(' { "b" : [ ],"a":"x","c":2 } ');
+  });
+
+  test("are all replaced where one is there twice, however its name is written", () => {
+    expect(withMembers('{"a":1,"\\u0061":{"a":2}}', { a: 3 })).toBe('{"a":3,"\\u0061":3}');
+  });
+
+  test("read back as they would by parsing and writing", () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()),
+        fc.dictionary(fc.string({ unit: "binary" }), fc.string({ unit: "binary" })),
+        fc.constantFrom(undefined, 2),
+        (kept, members, indent) => {
+          const text = JSON.stringify(kept, undefined, indent);
+          const changed: unknown = JSON.parse(withMembers(text, members));
+          expect(Object.entries(Object(changed)).sort()).toEqual(
+            Object.entries(Object(JSON.parse(JSON.stringify({ ...kept, ...members })))).sort(),
+          );
+        },
+      ),
+    );
+  });
+});

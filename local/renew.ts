@@ -1,0 +1,89 @@
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { openAuditLog } from "./audit-log.ts";
+import { systemClock } from "./clock.ts";
+import { openEventBus } from "./event-bus.ts";
+import { exists } from "./files.ts";
+import { openJournal } from "./journal.ts";
+import { systemRandom } from "./random.ts";
+import { openTokens } from "./tokens.ts";
+import { Waker } from "./wake.ts";
+
+/** A part of a store's folder that cannot be used as it is. */
+export interface DamagedPart {
+  readonly name: string;
+  readonly problem: string;
+  /** What its loss means to whoever reads on. */
+  readonly loses: string;
+}
+
+/** What can be made anew without losing a credential. The secrets themselves cannot: they come from a backup only. */
+const parts = [
+  {
+    name: "journal.db",
+    loses:
+      "how far each rotation had come: the doctor makes it anew from the store, the audit and the targets",
+    open: (path: string, isNew: boolean) => openJournal(path, isNew),
+  },
+  {
+    name: "events.db",
+    loses: "events that were not delivered yet: agents read on their own pulse",
+    open: (path: string, isNew: boolean) =>
+      openEventBus(path, isNew, { clock: systemClock, waker: new Waker(`${path}.sock`) }),
+  },
+  {
+    name: "audit.db",
+    loses: "nothing where the folder `audit` is still there; otherwise the past of the audit",
+    open: (path: string, isNew: boolean) => openAuditLog(path.replace(/\.db$/, ""), isNew),
+  },
+  {
+    name: "tokens.db",
+    loses: "the enrolments: every host of agents needs a new token by `keyturn enrol`",
+    open: (path: string, isNew: boolean) =>
+      openTokens(path, isNew, { clock: systemClock, random: systemRandom }),
+  },
+] as const;
+
+/** Looks at the parts of a store's folder. A folder without secrets is no store, and nothing is said of it here. */
+export async function damagedParts(folder: string): Promise<readonly DamagedPart[]> {
+  if (!exists(join(folder, "secrets.db"))) return [];
+  const damaged: DamagedPart[] = [];
+  for (const { name, loses, open } of parts) {
+    const problem = await problemOf(() => open(join(folder, name), false));
+    if (problem !== undefined) damaged.push({ name, problem, loses });
+  }
+  return damaged;
+}
+
+/**
+ * Moves what is damaged aside, where it stays for whoever wants to look, and makes it anew, empty. Gives the names under which the old
+ * ones are kept, of those that were there.
+ */
+export async function renewParts(folder: string, now: number): Promise<readonly string[]> {
+  const kept: string[] = [];
+  const damaged = new Set((await damagedParts(folder)).map(({ name }) => name));
+  for (const { name, open } of parts.filter((part) => damaged.has(part.name))) {
+    const aside = `${name}.damaged-${new Date(now).toISOString().replaceAll(":", "")}`;
+    for (const suffix of ["", "-wal", "-shm"]) {
+      const path = join(folder, `${name}${suffix}`);
+      if (!exists(path)) continue;
+      renameSync(path, join(folder, `${aside}${suffix}`));
+      if (suffix === "") kept.push(aside);
+    }
+    (await open(join(folder, name), true))[Symbol.dispose]();
+  }
+  return kept;
+}
+
+/** Damage is a finding; an outage, or a file of a newer Keyturn, is not for us to mend. */
+async function problemOf(open: () => Promise<Disposable>): Promise<string | undefined> {
+  try {
+    (await open())[Symbol.dispose]();
+    return undefined;
+  } catch (thrown) {
+    const error = asKeyturnError(thrown);
+    if (error.code === "data-broken") return error.message;
+    throw new KeyturnError(error.code, error.message);
+  }
+}
