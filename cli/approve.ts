@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { Command } from "commander";
 import { KeyturnError } from "../core/errors.ts";
 import { loadManifest } from "../manifest/load.ts";
@@ -69,6 +70,7 @@ function words({ by, secrets, agent, cutFirst, until }: RevokeRequest): readonly
 function makeKey(path: string, terminal: Terminal): number {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeFileSync(path, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600, flag: "wx" });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

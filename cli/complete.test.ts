@@ -38,8 +38,10 @@ secrets:
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
+const program = await keyturnProgram();
+
 function at(...words: readonly string[]): readonly string[] {
-  return complete(keyturnProgram(), words).map(({ value }) => value);
+  return complete(program, words).map(({ value }) => value);
 }
 
 test.each([

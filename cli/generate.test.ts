@@ -7,16 +7,18 @@ import { keyturnProgram } from "./main.ts";
 import { resultless, resultSchemas } from "./results/table.ts";
 
 const root = join(import.meta.dirname, "..");
-const program = keyturnProgram();
+const program = await keyturnProgram();
 const commands = leavesOf(program).map((command) => ({ path: pathOf(command), command }));
 
-test.each([...generated()])("%s is what `npm run gen` writes", (path, text) => {
+const all = await generated();
+
+test.each([...all])("%s is what `npm run gen` writes", (path, text) => {
   expect(readFileSync(join(root, path), "utf8")).toBe(text);
 });
 
 test("no schema is left of a command that there is no more", () => {
   const written = readdirSync(join(root, "schemas/cli")).map((name) => `schemas/cli/${name}`);
-  expect(written.filter((path) => !generated().has(path))).toEqual([]);
+  expect(written.filter((path) => !all.has(path))).toEqual([]);
 });
 
 test("every command has a result with a schema, or is known to have none", () => {

@@ -1,33 +1,8 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { approveCommand } from "./approve.ts";
-import { auditCommand } from "./audit.ts";
-import { cancelCommand } from "./cancel.ts";
-import { completeCommand } from "./complete.ts";
-import { completionCommand } from "./completion.ts";
-import { debtsCommand } from "./debts.ts";
-import { doctorCommand } from "./doctor.ts";
-import { enrolCommand } from "./enrol.ts";
+import { commands } from "./commands.ts";
 import { exitCodes } from "./exit.ts";
-import { holdCommand } from "./hold.ts";
-import { importCommand } from "./import.ts";
-import { initCommand } from "./init.ts";
-import { lintCommand } from "./lint.ts";
-import { notifyCommand } from "./notify.ts";
-import { pauseCommand } from "./pause.ts";
-import { planCommand } from "./plan.ts";
-import { putCommand } from "./put.ts";
-import { releaseCommand } from "./release.ts";
-import { resumeCommand } from "./resume.ts";
-import { retireCommand } from "./retire.ts";
-import { revokeCommand } from "./revoke.ts";
-import { rollbackCommand } from "./rollback.ts";
-import { rotateCommand } from "./rotate.ts";
-import { rotatorsCommand } from "./rotators.ts";
-import { serveCommand } from "./serve.ts";
-import { statusCommand } from "./status.ts";
 import { outliveReaders } from "./terminal.ts";
 import { version } from "./version.ts";
-import { watchCommand } from "./watch.ts";
 
 const exitCodeHelp = `
 Exit codes:
@@ -35,8 +10,8 @@ Exit codes:
   4 not found   5 out of reach for now   6 a check failed   7 halted: a person has to look
   78 wrong Node   130 interrupted`;
 
-/** Every command there is, with its options and its help. */
-export function keyturnProgram(): Command {
+/** Every command there is, with its options and its help; or only the one that is named. */
+export async function keyturnProgram(only?: string): Promise<Command> {
   const program = new Command("keyturn")
     .description("Rotates credentials without breaking an agent and without losing a credential.")
     .version(version)
@@ -46,36 +21,25 @@ export function keyturnProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", exitCodeHelp)
     .exitOverride();
-  const commands = [
-    initCommand(),
-    lintCommand(),
-    importCommand(),
-    planCommand(),
-    rotateCommand(),
-    statusCommand(),
-    watchCommand(),
-    cancelCommand(),
-    rollbackCommand(),
-    retireCommand(),
-    holdCommand(),
-    releaseCommand(),
-    pauseCommand(),
-    resumeCommand(),
-    revokeCommand(),
-    approveCommand(),
-    doctorCommand(),
-    debtsCommand(),
-    auditCommand(),
-    rotatorsCommand(),
-    putCommand(),
-    enrolCommand(),
-    notifyCommand(),
-    serveCommand(),
-    completionCommand(),
-  ];
-  for (const command of commands) program.addCommand(inherit(command, program));
+  const one = only === undefined ? undefined : commands[only];
+  const loading = one === undefined ? Object.values(commands) : [one];
+  for (const command of await Promise.all(loading.map((load) => load()))) {
+    program.addCommand(inherit(command, program));
+  }
+  if (one !== undefined) return program;
+  const { completeCommand } = await import("./complete.ts");
   program.addCommand(completeCommand(program), { hidden: true });
   return program;
+}
+
+/** The first word that is neither an option nor the manifest's name. */
+function commandIn(argv: readonly string[]): string | undefined {
+  const words = argv.slice(2);
+  const position = words.findIndex(
+    (word, at) => !word.startsWith("-") && !/^(-m|--manifest)$/.test(words[at - 1] ?? ""),
+  );
+  const word = words[position];
+  return word !== undefined && Object.hasOwn(commands, word) ? word : undefined;
 }
 
 /** Commands are made on their own: how the program ends and helps is told to them here, and to the ones in them. */
@@ -88,7 +52,7 @@ function inherit(command: Command, parent: Command): Command {
 /** The keyturn command: reads what was asked for, does it, and ends the process. */
 export async function main(argv: readonly string[]): Promise<void> {
   outliveReaders();
-  const program = keyturnProgram();
+  const program = await keyturnProgram(commandIn(argv));
   try {
     refuseVersionOf(program, argv);
     await program.parseAsync([...argv]);

@@ -44,10 +44,11 @@ function everyCondition() {
   return [...conditionsOf(record, managed, 1), ...said];
 }
 
+const program = await keyturnProgram();
+
 test("every condition says what it is, what to do, and commands that there are", () => {
   const conditions = everyCondition();
   expect(new Set(conditions.map(({ kind }) => kind))).toEqual(new Set(ConditionKind.options));
-  const program = keyturnProgram();
   for (const { summary, detail, remedy, commands } of conditions) {
     expect(summary).toContain(ref);
     expect(detail.length).toBeGreaterThan(5);
