@@ -45,7 +45,18 @@ const rooms: Readonly<Record<string, Room>> = {
 };
 
 /** They use everything, and nothing that is shipped uses them. */
-const free = ["", "demo", "bench", "dashboards", "integration", ".ci", "examples", "schemas"];
+const free = [
+  "",
+  "demo",
+  "bench",
+  "faults",
+  "mutation",
+  "dashboards",
+  "integration",
+  ".ci",
+  "examples",
+  "schemas",
+];
 
 /** It chooses at run time between the sources of a checkout and what was built from them. */
 const launcher = "cli/keyturn.mjs";

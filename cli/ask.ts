@@ -10,6 +10,7 @@ import { drive } from "./drive.ts";
 import { exitCodeOf, exitCodes } from "./exit.ts";
 import { openSecret } from "./open.ts";
 import type { RotationResult } from "./results/request.ts";
+import { pausedBy } from "./standstill.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
 import { person, workerName } from "./who.ts";
 
@@ -58,12 +59,19 @@ export async function ask(
     reached: (now) => isReached(now, joined, options.wait === true),
   }).finally(() => local.bus.wake());
   const outcome = await outcomeOf(ports, ref, joined, asked);
-  return conclude({ answered, record, ...outcome, ms: ports.clock.now() - started }, ref, terminal);
+  const isAwaited = options.wait === true;
+  return conclude(
+    { answered, record, isAwaited, ...outcome, ms: ports.clock.now() - started },
+    ref,
+    terminal,
+  );
 }
 
 interface Concluded {
   readonly answered: Answer;
   readonly record: RotationRecord;
+  /** Until everything is done, and not only until it is published. */
+  readonly isAwaited: boolean;
   readonly published: boolean;
   /** Why the rotation was undone. */
   readonly undone: string | undefined;
@@ -71,13 +79,14 @@ interface Concluded {
 }
 
 /** Says what came of it, and with which exit code. */
-function conclude(
-  { answered, record, published, undone, ms }: Concluded,
-  ref: string,
-  terminal: Terminal,
-): number {
+function conclude(concluded: Concluded, ref: string, terminal: Terminal): number {
+  const { answered, record, isAwaited, published, undone, ms } = concluded;
   const { state, current, debts } = record;
-  const error = errorOf(record, published ? undefined : undone);
+  const paused = isAwaited || !published ? pausedBy(record) : undefined;
+  const error =
+    paused === undefined
+      ? errorOf(record, published ? undefined : undone)
+      : new KeyturnError("request-refused", paused);
   const result: RotationResult = {
     ref,
     answer: answered.answer,
@@ -98,8 +107,22 @@ function conclude(
   }
   if (published) {
     terminal.show(`${ref} is at version ${short(current?.version)} after ${duration(ms)}${rest(record)}`);
-    return exitCodes.done;
+    if (paused !== undefined) terminal.warn(paused);
+    return paused === undefined ? exitCodes.done : exitCodes.refused;
   }
+  if (paused !== undefined) {
+    terminal.warn(`${ref} waits: ${paused}`);
+    return exitCodes.refused;
+  }
+  return notPublished(concluded, error, ref, terminal);
+}
+
+function notPublished(
+  { answered, record: { state, current }, undone }: Concluded,
+  error: KeyturnError | undefined,
+  ref: string,
+  terminal: Terminal,
+): number {
   const now = current === undefined ? "it has no credential" : `current is ${short(current.version)}`;
   if (answered.record.state.phase === "undo") {
     terminal.show(`${ref}: the candidate is taken back; ${now}`);
@@ -144,8 +167,9 @@ function shown({ code, message, remedy }: KeyturnError) {
 /** Done with everything; or, for who does not wait for the end, the new version is out. */
 function isReached(record: RotationRecord, rotationId: string | undefined, waits: boolean): boolean {
   const { phase } = record.state;
-  // Who is paused waits for a person, and no command waits with it.
-  if (phase === "idle") return record.wish === undefined || record.paused !== undefined;
+  // What is paused waits for a person, and no command waits with it.
+  if (pausedBy(record) !== undefined) return true;
+  if (phase === "idle") return record.wish === undefined;
   return !waits && record.current?.version === rotationId && phase !== "announce";
 }
 
@@ -178,7 +202,8 @@ function isAtRest({ state, wish }: RotationRecord): boolean {
 }
 
 function waits({ answer, why, record }: Answer, ref: string, terminal: Terminal): number {
-  terminal.show(`${ref} waits: ${why}`);
+  const paused = pausedBy(record);
+  terminal.show(`${ref} waits: ${why}${paused === undefined ? "" : `; ${paused}`}`);
   const result: RotationResult = {
     ref,
     answer,

@@ -1,15 +1,10 @@
 import { Command } from "commander";
-import { KeyturnError } from "../core/errors.ts";
-import { damagedParts, renewParts } from "../local/renew.ts";
-import { isServed } from "../local/wake.ts";
-import { loadManifest } from "../manifest/load.ts";
-import type { StoreEntry } from "../manifest/manifest.ts";
-import { rotatorTypes } from "../rotators/registry.ts";
 import { action, type CommandContext } from "./command.ts";
 import { attend } from "./doctor-secret.ts";
+import { attendStore } from "./doctor-store.ts";
 import { eachSecret, failureOf } from "./each-secret.ts";
 import { exitCodes } from "./exit.ts";
-import { openManifest } from "./open.ts";
+import { openManifest, requireSecret } from "./open.ts";
 import type { DoctorResult, SecretFinding, StoreFinding } from "./results/doctor.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -38,64 +33,27 @@ async function doctor(
 ): Promise<number> {
   const { manifestPath, terminal } = context;
   const fixes = options.fix === true;
-  const manifest = loadManifest(manifestPath, { types: rotatorTypes });
-  const stores: StoreFinding[] = [];
-  for (const entry of manifest.stores.values()) stores.push(await lookAtStore(entry, fixes, terminal));
-  const broken = fixes ? [] : stores.filter(({ damaged }) => damaged.length > 0);
-  const unusable = new Set(broken.filter(lacksJournal).map(({ store }) => store));
-
   await using opened = await openManifest(manifestPath);
-  const asked = ref === undefined ? opened.manifest.secrets.refs() : [requireRef(opened.manifest, ref)];
-  const refs = asked.filter((one) => !unusable.has(opened.manifest.secrets.get(one)?.store ?? ""));
+  const { manifest } = opened;
+  const stores: StoreFinding[] = [];
+  for (const entry of manifest.stores.values())
+    stores.push(await attendStore(opened, entry, fixes, terminal));
+  const isDamaged = ({ damaged }: StoreFinding): boolean => !fixes && damaged.length > 0;
+  const unusable = stores.filter((one) => one.error !== undefined || (isDamaged(one) && lacksJournal(one)));
+  const shut = new Set(unusable.map(({ store }) => store));
+  const asked = ref === undefined ? manifest.secrets.refs() : [requireSecret(manifest, ref).ref];
+  const refs = asked.filter((one) => !shut.has(manifest.secrets.get(one)?.store ?? ""));
   const each = await eachSecret(opened, refs, (secret) => attend(secret, fixes, context));
   const secrets: SecretFinding[] = each.map((one) =>
     "error" in one ? { ref: one.ref, diagnoses: [], fixed: false, error: failureOf(one.error) } : one.result,
   );
   for (const secret of secrets) show(secret, terminal);
   const troubled = secrets.filter(isTroubled).length;
-  const healthy = troubled === 0 && broken.length === 0;
+  const healthy = troubled === 0 && !stores.some((one) => one.error !== undefined || isDamaged(one));
   if (healthy) terminal.show("nothing is wrong");
   const result: DoctorResult = { healthy, stores, secrets, troubled };
   terminal.result(result);
   return healthy ? exitCodes.done : exitCodes.failed;
-}
-
-function requireRef({ secrets, path }: ReturnType<typeof loadManifest>, ref: string): string {
-  if (secrets.get(ref) !== undefined) return ref;
-  throw new KeyturnError("input-invalid", `${path} has no secret ${ref}`);
-}
-
-/** The files come first: without a journal nothing can be said of a secret. */
-async function lookAtStore(
-  { name, path }: StoreEntry,
-  fixes: boolean,
-  terminal: Terminal,
-): Promise<StoreFinding> {
-  const place = `local: ${path}`;
-  const damaged = await damagedParts(path);
-  const served = await isServed(`${path}/agents.sock`);
-  terminal.say(`store ${name} (${place})${served ? "" : ": keyturn serve does not run on it"}`);
-  for (const { name: part, problem, loses } of damaged) {
-    terminal.show(`store ${name}  ${part}  ${problem}`);
-    terminal.show(`  its loss means: ${loses}`);
-  }
-  if (damaged.length > 0 && fixes && served) {
-    throw new KeyturnError(
-      "request-refused",
-      `stop \`keyturn serve\` first: it works with the damaged files of ${path}`,
-    );
-  }
-  const keptAside = damaged.length > 0 && fixes ? await renewParts(path, Date.now()) : [];
-  for (const kept of keptAside) terminal.show(`  moved aside as ${kept}`);
-  if (damaged.length > 0 && !fixes)
-    terminal.show("  Restore it from a backup, or run `keyturn doctor --fix`.");
-  return {
-    store: name,
-    place,
-    served,
-    damaged: damaged.map(({ name: part, problem, loses }) => ({ part, problem, loses })),
-    keptAside: [...keptAside],
-  };
 }
 
 function lacksJournal({ damaged }: StoreFinding): boolean {

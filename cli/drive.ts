@@ -5,6 +5,7 @@ import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
 import { entriesAfter } from "./entries-after.ts";
+import { waitingFor } from "./standstill.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
 import { isGone } from "./who.ts";
 
@@ -47,7 +48,7 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
     if (options.reached(record)) return record;
     if (record.state.phase === "halted") return record;
     if (result === "waiting" && until === undefined) return record;
-    if (ports.clock.now() >= deadline) throw outOfTime(ref, record, options.timeoutMs);
+    if (ports.clock.now() >= deadline) throw outOfTime(ref, record, ports.clock.now(), options.timeoutMs);
     const pause = result === "busy" ? lookMs : Math.max(10, (until ?? 0) - ports.clock.now());
     await sleep(Math.min(pause, 1_000), undefined, { signal });
   }
@@ -69,7 +70,7 @@ async function inTime<T>(
   try {
     const first = await Promise.race([pass, pause]);
     if (first !== late) return await pass;
-    throw outOfTime(ref, (await ports.journal.load(ref))?.record, timeoutMs);
+    throw outOfTime(ref, (await ports.journal.load(ref))?.record, ports.clock.now(), timeoutMs);
   } catch (thrown) {
     if (signal.aborted) {
       const record = (await ports.journal.load(ref))?.record;
@@ -81,11 +82,17 @@ async function inTime<T>(
   }
 }
 
-function outOfTime(ref: string, record: RotationRecord | undefined, timeoutMs: number): KeyturnError {
+function outOfTime(
+  ref: string,
+  record: RotationRecord | undefined,
+  now: number,
+  timeoutMs: number,
+): KeyturnError {
   const where = record?.state.phase ?? "no rotation";
+  const why = record && waitingFor(record, now);
   return new KeyturnError(
     "timeout",
-    `${ref} is in ${where} after ${duration(timeoutMs)}; it goes on while \`keyturn serve\` runs`,
+    `${ref} is in ${where} after ${duration(timeoutMs)}${why === undefined ? "" : `: ${why}`}; it goes on while \`keyturn serve\` runs`,
   );
 }
 

@@ -61,8 +61,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (!(thrown instanceof CommanderError)) throw thrown;
     process.exitCode = thrown.exitCode === 0 ? exitCodes.done : exitCodes.usage;
     if (thrown.exitCode !== 0 && argv.includes("--json")) {
-      const message = thrown.message.replace(/^error: /, "");
-      process.stdout.write(`${JSON.stringify({ error: { code: "input-invalid", message } })}\n`);
+      const isIncomplete = thrown.code === "commander.help";
+      const message = isIncomplete ? "a subcommand is missing" : thrown.message.replace(/^error: /, "");
+      const error = { code: "input-invalid", message, remedy: "Look at --help." };
+      process.stdout.write(`${JSON.stringify({ error })}\n`);
     }
   }
   await leave();

@@ -76,7 +76,8 @@ export async function openSecret(path: string, ref: string): Promise<OpenSecret 
   }
 }
 
-function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
+/** Throws `input-invalid` for what the manifest does not rotate. */
+export function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
   const managed = manifest.secrets.get(ref);
   if (managed !== undefined) return managed;
   if (manifest.held.has(ref)) {

@@ -7,6 +7,7 @@ import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
 import { readAdminLogin } from "./admin-login.ts";
 import type { CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
+import { requireSecret } from "./open.ts";
 import type { DirectResult } from "./results/revoke-direct.ts";
 import type { RevokeOptions, Selector } from "./revoke-options.ts";
 import { duration } from "./terminal.ts";
@@ -26,8 +27,7 @@ export async function revokeDirectly(
   }
   const started = systemClock.now();
   const manifest = loadManifest(manifestPath, { types: rotatorTypes });
-  const managed = manifest.secrets.get(ref);
-  if (managed === undefined) throw new KeyturnError("input-invalid", `${manifest.path} has no secret ${ref}`);
+  const managed = requireSecret(manifest, ref);
   const rotator = await loadRotator(managed.type);
   const admin = await readAdminLogin();
   const ports = { clock: systemClock, random: systemRandom, log: () => undefined };

@@ -14,7 +14,7 @@ import { cutAll } from "./revoke-cut.ts";
 import { revokeDirectly } from "./revoke-direct.ts";
 import { pastTime, type RevokeOptions, selectorOf, wholeNumber } from "./revoke-options.ts";
 import { containedMs, revokedVersion, showReport, type Times } from "./revoke-report.ts";
-import { readSecret } from "./standard-input.ts";
+import { readSecretText } from "./standard-input.ts";
 import { duration, short } from "./terminal.ts";
 
 /** Whoever repeats a revocation within this time goes on with it; `--since` says it exactly. */
@@ -83,7 +83,7 @@ async function revoke(
   await using opened = await openManifest(manifestPath);
   const leaked =
     selector.kind === "leaked"
-      ? new LeakedText(await readSecret("leaked value: ", leakedBytesMax))
+      ? new LeakedText(await readSecretText("leaked text, then Enter and Ctrl-D: ", leakedBytesMax))
       : undefined;
   const started = Date.now();
   const begunSince = options.since ?? started - sameIncidentMs;

@@ -1,10 +1,12 @@
 import { Command } from "commander";
 import { acceptReports } from "../core/accept-reports.ts";
-import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { asKeyturnError } from "../core/errors.ts";
 import { enrolSchedules, forgetSilentAgents } from "../core/operate.ts";
 import type { Log } from "../core/ports.ts";
 import { serveAgents } from "../local/server.ts";
 import { loadRotator } from "../rotators/registry.ts";
+import { signByPulse } from "./audit-pulse.ts";
+import { chosenStore } from "./chosen-store.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
 import { type Measured, measure, serviceLog } from "./measure.ts";
@@ -35,7 +37,7 @@ async function serve(
 ): Promise<number> {
   const log = serviceLog(context.terminal.json, options.verbose === true);
   await using opened = await openManifest(context.manifestPath, log);
-  const store = await chosen(opened, options.store);
+  const store = await chosenStore(opened, options.store);
   await enrolSchedules(store.ports);
   await forgetSilentAgents(store.ports);
 
@@ -49,6 +51,7 @@ async function serve(
   );
   const scheduler = new Scheduler(store.ports.journal, worker, () => store.ports.clock.now(), log);
   wake = () => scheduler.wake();
+  const witness = signByPulse(store, log);
   try {
     using _followed = followManifest({ opened, store, worker, scheduler, notifications, log });
     scheduler.wake();
@@ -59,21 +62,10 @@ async function serve(
   } finally {
     await scheduler.stop();
     await worker.stop(stopGraceMs);
+    // Last: what they still wrote is in it.
+    await witness.stop();
   }
   return exitCodes.done;
-}
-
-async function chosen(opened: OpenManifest, name: string | undefined): Promise<OpenStore> {
-  if (name !== undefined) return opened.store(name);
-  const [only, ...others] = opened.manifest.stores.keys();
-  if (only === undefined) throw new KeyturnError("manifest-invalid", `${opened.manifest.path} has no store`);
-  if (others.length > 0) {
-    throw new KeyturnError(
-      "input-invalid",
-      `the manifest has several stores: say --store ${[only, ...others].join(" or ")}`,
-    );
-  }
-  return opened.store(only);
 }
 
 async function listen(

@@ -32,7 +32,7 @@ export async function tell(context: CommandContext, { ref, all }: Whom, what: Wh
   if (ref !== undefined) return await tellOne(context, await opened.secret(ref), what);
 
   const refs = opened.manifest.secrets.refs();
-  terminal.say(`${refs.length} secrets of ${opened.manifest.path}`);
+  terminal.say(`${refs.length} ${refs.length === 1 ? "secret" : "secrets"} of ${opened.manifest.path}`);
   const each = await eachSecret(opened, refs, (secret) => recorded(secret, what));
   const told = each.map((one) =>
     "error" in one ? { ref: one.ref, error: failureOf(one.error) } : one.result,

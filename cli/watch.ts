@@ -80,20 +80,25 @@ async function untilReached(
   for (;;) {
     const seen = await watched.look();
     if (!(await show.show(seen))) return exitCodes.done;
-    if (until !== undefined && watched.isReached(until)) return exitCodes.done;
-    if (
-      until !== undefined &&
-      until !== "halted" &&
-      seen.some((one) => one.record?.state.phase === "halted")
-    ) {
-      return exitCodes.halted;
-    }
+    const code = until === undefined ? undefined : codeOf(until, watched, seen);
+    if (code !== undefined) return code;
     if (Date.now() >= deadline) {
       throw new KeyturnError("timeout", `not ${until ?? "ended"} after ${duration((timeout ?? 0) * 1_000)}`);
     }
     const pause = Math.min(watched.count > few ? lookMs.many : lookMs.few, deadline - Date.now());
     await sleep(Math.max(0, pause), undefined, { signal });
   }
+}
+
+/** The exit code, once the goal is reached, or cannot be reached any more without a person. */
+function codeOf(until: Goal, watched: Watched, seen: readonly Seen[]): number | undefined {
+  if (watched.isReached(until)) return exitCodes.done;
+  const isHalted = seen.some(({ record }) => record?.state.phase === "halted");
+  if (isHalted && until !== "halted") return exitCodes.halted;
+  const [unseen] = seen;
+  // Nobody waits for a goal in a store that could never be read from here.
+  if (!watched.hasSeen && unseen?.error !== undefined) throw unseen.error;
+  return undefined;
 }
 
 /** One look at one secret. */
@@ -132,6 +137,11 @@ class Watched {
       if ("result" in one) return one.result;
       return { ref: one.ref, record: undefined, status: undefined, changes: [], error: one.error };
     });
+  }
+
+  /** Whether anything could be read at any look. */
+  get hasSeen(): boolean {
+    return this.#records.size > 0;
   }
 
   isReached(goal: Goal): boolean {

@@ -1,9 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { hostname, userInfo } from "node:os";
 
-/** Who asks, for the audit: the login name on this machine. */
+/** Who asks, for the audit: the login name on this machine, or the user's number where it has no name, as in many containers. */
 export function person(): string {
-  return `person:${userInfo().username}`;
+  try {
+    return `person:${userInfo().username}`;
+  } catch {
+    return `person:uid-${process.getuid?.()}`;
+  }
 }
 
 /** Names a worker in leases and in the audit, so that no two are ever the same. */

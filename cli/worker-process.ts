@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, type StdioOptions } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import * as z from "zod/mini";
@@ -67,8 +67,12 @@ export class WorkerProcess {
   #start(): void {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const file = fileURLToPath(new URL(`./worker.${extension}`, import.meta.url));
-    const child = fork(file, [this.#manifestPath], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    // A key that was given by the environment is not handed on by it: others on the machine could read it there once more.
+    const { KEYTURN_KEY: key, ...env } = process.env;
+    const stdio = ["ignore", "ignore", "inherit", "ipc"] satisfies StdioOptions;
+    const child = fork(file, [this.#manifestPath], { env, stdio });
     this.#child = child;
+    this.#order({ do: "begin", key });
     child.on("message", (json) => this.#hear(z.parse(WorkerReport, json), child.pid));
     child.on("error", (error) =>
       this.#log("error", "the worker cannot be started", { message: error.message }),

@@ -15,6 +15,8 @@ import { isGone, workerName } from "./who.ts";
  * be killed at any line: its parent starts another, which sees whose leases are void.
  */
 export const WorkerOrder = z.discriminatedUnion("do", [
+  /** Comes first: the store's key, where the parent has it from its environment. */
+  z.object({ do: z.literal("begin"), key: z.optional(z.string()) }),
   z.object({ do: z.literal("reconcile"), ref: z.string() }),
   /** The manifest has changed. */
   z.object({ do: z.literal("reload") }),
@@ -78,6 +80,7 @@ async function main(manifestPath: string): Promise<void> {
     const order = z.parse(WorkerOrder, json);
     if (order.do === "stop") return void stop();
     if (order.do === "reload") return void reloadManifest(opened, log);
+    if (order.do !== "reconcile") return;
     const job = work(order.ref).finally(() => underWay.delete(job));
     underWay.add(job);
   });
@@ -96,4 +99,10 @@ async function main(manifestPath: string): Promise<void> {
 }
 
 const [, , manifestPath] = process.argv;
-if (process.send !== undefined && manifestPath !== undefined) await main(manifestPath);
+if (process.send !== undefined && manifestPath !== undefined) {
+  process.once("message", (json) => {
+    const order = z.parse(WorkerOrder, json);
+    if (order.do === "begin" && order.key !== undefined) process.env.KEYTURN_KEY = order.key;
+    void main(manifestPath);
+  });
+}

@@ -46,6 +46,15 @@ export function describeAuditLog(name: string, open: () => Promise<OpenedAudit>)
     test("before the first entry there is no chain", async () => {
       expect(await readAll(audit, ref)).toEqual([]);
       expect(await audit.refs()).toEqual([]);
+      expect(await audit.end(ref)).toEqual({ sequence: 0, hash: "" });
+    });
+
+    test("knows where each chain ends, after every entry", async () => {
+      for (const entry of chain) {
+        await append(entry);
+        expect(await audit.end(ref)).toEqual({ sequence: entry.sequence, hash: entry.hash });
+      }
+      expect(await audit.end("another")).toEqual({ sequence: 0, hash: "" });
     });
 
     test("reads the chain in order, exactly as it was appended, and it verifies", async () => {

@@ -65,12 +65,12 @@ function paid(
 /** An incident report says when the target was first seen to refuse what had leaked, and what was left of it. */
 export function seenRefused(
   record: RotationRecord,
-  mark: VersionMark | undefined,
+  mark: VersionMark,
   seen: { readonly now: number; readonly sessionsEnded: number; readonly survives: readonly string[] },
 ): RotationRecord["compromised"] {
   return record.compromised.map((entry) =>
     entry.refusedAt === undefined &&
-    (entry.version === mark?.version || entry.fingerprint === mark?.fingerprint)
+    (entry.version === mark.version || entry.fingerprint === mark.fingerprint)
       ? { ...entry, refusedAt: seen.now, sessionsEnded: seen.sessionsEnded, survives: [...seen.survives] }
       : entry,
   );

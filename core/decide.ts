@@ -54,8 +54,9 @@ export function decide(record: RotationRecord, fleet: FleetView, around: Surroun
 function mayPay(
   { state, paused }: RotationRecord,
   debt: Debt,
-  { now, overlap }: Pick<Surroundings, "now" | "overlap">,
+  around: Pick<Surroundings, "now" | "overlap" | "policy">,
 ): boolean {
+  const { overlap } = around;
   if (paused !== undefined && debt.reason !== "leaked") return false;
   const publishing = state.phase === "finish" || state.phase === "announce";
   if (publishing && debt.version === state.rotation.id) return false;
@@ -66,7 +67,7 @@ function mayPay(
     case "test":
     case "finish":
     case "announce":
-      if (debt.reason === "leaked" && state.notBefore > now) return true;
+      if (debt.reason === "leaked" && isAhead(state.notBefore, around)) return true;
       return !state.rotation.urgent && overlap === "both-live";
     case "retire":
       return debt.fingerprint !== state.rotation.previous?.fingerprint;
@@ -89,7 +90,7 @@ function decideState(record: RotationRecord, fleet: FleetView, around: Surroundi
     case "finish":
     case "announce":
     case "undo":
-      return state.notBefore > around.now
+      return isAhead(state.notBefore, around)
         ? { do: "wait", until: state.notBefore }
         : { do: "step", step: state.phase };
     case "grace":
@@ -104,7 +105,7 @@ function decideState(record: RotationRecord, fleet: FleetView, around: Surroundi
 function decideIdle(record: RotationRecord, around: Surroundings): Action {
   const { now, policy } = around;
   if (isCompromised(record, record.current)) {
-    return now < record.urgentNotBefore
+    return isAhead(record.urgentNotBefore, around)
       ? { do: "wait", until: record.urgentNotBefore }
       : change(begin(record, { kind: "rotate", urgent: true, requestedBy: "emergency" }, around));
   }
@@ -232,6 +233,11 @@ function decideRetire(
 
 function change(transition: Transition): Action {
   return { do: "change", transition };
+}
+
+/** Whether a retry is still to wait. None waits longer than the longest: a time further ahead is that of a clock that was wrong. */
+function isAhead(notBefore: number, { now, policy }: Pick<Surroundings, "now" | "policy">): boolean {
+  return notBefore > now && notBefore <= now + policy.retryMaxMs;
 }
 
 function earliest(times: readonly (number | undefined)[]): number | undefined {

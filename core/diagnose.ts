@@ -1,8 +1,17 @@
 import type { Ailment } from "./ailment.ts";
 import type { ChainFault } from "./audit.ts";
+import {
+  behindBy,
+  currentOf,
+  isOutdated,
+  isStoreBehind,
+  liveCandidate,
+  ownMarks,
+  wasCut,
+} from "./evidence.ts";
 import type { Examination, TriedVersion } from "./examine.ts";
-import type { RotationRecord } from "./record.ts";
-import type { Mark } from "./rotator.ts";
+import { revivedIn, strayMarks } from "./leftovers.ts";
+import type { RotationRecord, VersionMark } from "./record.ts";
 import { isCompromised, rotationOf } from "./transition.ts";
 
 export interface Diagnosis {
@@ -16,38 +25,23 @@ export interface Diagnosis {
 
 /** Says what is wrong, worst first. Pure: all that it knows is in the examination. Nothing wrong: nothing said. */
 export function diagnose(seen: Examination, attemptsMax: number): readonly Diagnosis[] {
-  return [
+  const found = [
     ...journal(seen),
     ...fences(seen),
-    ...current(seen),
+    ...current(seen, attemptsMax),
     ...leftovers(seen),
     ...course(seen, attemptsMax),
     ...surroundings(seen),
   ];
+  if (seen.unasked === undefined) return found;
+  // What the target would have said is missing: a repair could take what works for what does not.
+  const advice = "First let the target be asked; then run it with --fix.";
+  return found.map((one) => (one.fix === undefined ? one : { ...one, fix: undefined, advice }));
 }
 
 /** Whether the record has to be put right by what the store, the target and the audit say. */
 export function needsRebuild(diagnoses: readonly Diagnosis[]): boolean {
   return diagnoses.some(({ fix }) => fix !== undefined);
-}
-
-/** The marks of this secret that this installation has made. */
-export function ownMarks({ marks, ref, installation }: Examination): readonly Mark[] {
-  return (marks ?? []).filter((mark) => mark.ref === ref && mark.installation === installation);
-}
-
-export function currentOf({ tried }: Examination): TriedVersion | undefined {
-  return tried.find(({ stage }) => stage === "current");
-}
-
-/** A current that was shut at the target on purpose, without the journal's knowledge, must never be let in again. */
-export function wasCut(seen: Examination, version: TriedVersion): boolean {
-  const known = seen.record !== undefined && isCompromised(seen.record, version);
-  const told = seen.chain.compromised.some((entry) => entry.version === version.version);
-  const shut = ownMarks(seen).some(
-    ({ verb, fingerprint }) => verb === "retire" && fingerprint === version.fingerprint,
-  );
-  return known || told || shut;
 }
 
 const rebuilds = "puts the record right by what the store, the target and the audit say, at a higher epoch";
@@ -85,39 +79,27 @@ function fences(seen: Examination): readonly Diagnosis[] {
   return found;
 }
 
-/** The journal is saved before anything is told to the target or the audit: whatever knows more than it does is newer. */
-function behindBy(seen: Examination, record: RotationRecord): string | undefined {
-  const highest = Math.max(0, ...ownMarks(seen).map((mark) => mark.seen));
-  if (highest > record.epoch)
-    return `the target has seen epoch ${highest}, and the journal is at ${record.epoch}`;
-  const { sequence } = seen.chain.end;
-  return sequence > record.audit.sequence
-    ? `the audit has ${sequence} entries, and the journal knows of ${record.audit.sequence}`
-    : undefined;
-}
-
-/** What the record says of the course of things is not to be believed: there is none, or it is an old one. */
-export function isOutdated(seen: Examination): boolean {
-  return seen.record === undefined || behindBy(seen, seen.record) !== undefined;
-}
-
-function current(seen: Examination): readonly Diagnosis[] {
+function current(seen: Examination, attemptsMax: number): readonly Diagnosis[] {
   const { record, versions } = seen;
   const found = currentOf(seen);
   const expected = record?.current?.version;
-  if (expected !== undefined && !versions.some(({ version }) => version === expected)) {
-    const what = `the store does not have ${expected}, which is current by the journal: was the store restored from a backup?`;
-    return [{ ailment: "store-behind", what, fix: "makes a new one at once", advice: "Run it with --fix." }];
+  if (isStoreBehind(seen)) {
+    const what = `the store does not have ${expected} as current, as the journal says: was the store restored from a backup?`;
+    const fix =
+      liveCandidate(seen) === undefined
+        ? "makes a new one at once"
+        : "publishes the candidate, which the target accepts";
+    return [{ ailment: "store-behind", what, fix, advice: "Run it with --fix." }];
   }
   if (found === undefined) {
-    if (record?.current === undefined) return [];
+    const isStored = versions.some(({ stage }) => stage === "current");
+    if (isStored || record?.current === undefined) return [];
     const what = "the store has no current version any more";
     return [
       { ailment: "current-missing", what, fix: "makes a new one at once", advice: "Run it with --fix." },
     ];
   }
-  // A set that is under way, or its undo, may have made current refused on a cutover type: the rotation goes on by itself.
-  if (found.verdict === "accepted" || (seen.overlap === "cutover" && isChanging(seen))) return [];
+  if (found.verdict === "accepted" || isExpected(seen, found, attemptsMax)) return [];
   if (found.verdict === "unknown") {
     const what = "the target gives no clear answer to the current credential";
     const advice = "Look at the target; then ask again.";
@@ -126,8 +108,18 @@ function current(seen: Examination): readonly Diagnosis[] {
   return [refusedCurrent(seen, found)];
 }
 
-function isChanging({ record }: Examination): boolean {
-  return ["set", "test", "finish", "undo"].includes(record?.state.phase ?? "");
+/**
+ * Whether what is under way explains that the target refuses current, and goes on by itself: a successor of what has leaked, or a set of a
+ * cutover type, or its undo.
+ */
+function isExpected(seen: Examination, current: TriedVersion, attemptsMax: number): boolean {
+  const { record } = seen;
+  if (record === undefined || isOutdated(seen) || record.state.phase === "halted") return false;
+  if (isCompromised(record, current)) return true;
+  const { state } = record;
+  const isChanging =
+    state.phase === "set" || state.phase === "test" || state.phase === "finish" || state.phase === "undo";
+  return seen.overlap === "cutover" && isChanging && state.attempts < attemptsMax;
 }
 
 function refusedCurrent(seen: Examination, found: TriedVersion): Diagnosis {
@@ -163,32 +155,6 @@ function causeOf(seen: Examination, found: TriedVersion): string {
     : "its login was shut behind Keyturn's back";
 }
 
-/** A candidate that the target lets in while current is refused. */
-export function liveCandidate(seen: Examination): TriedVersion | undefined {
-  return seen.tried.find(
-    (one) => one.stage === "pending" && one.verdict === "accepted" && !wasCut(seen, one),
-  );
-}
-
-/** Versions that the target should refuse and does not, and that nobody owes or waits for. */
-export function revivedIn(seen: Examination): readonly TriedVersion[] {
-  const { record, tried } = seen;
-  if (record === undefined || isOutdated(seen)) return [];
-  const rotation = rotationOf(record.state);
-  const expected = new Set([
-    record.current?.fingerprint,
-    rotation?.previous?.fingerprint,
-    rotation?.pending?.fingerprint,
-    rotation?.restores?.fingerprint,
-    currentOf(seen)?.fingerprint,
-    ...record.debts.map(({ fingerprint }) => fingerprint),
-  ]);
-  return tried.filter(
-    ({ verdict, stage, fingerprint }) =>
-      verdict === "accepted" && stage !== "pending" && !expected.has(fingerprint),
-  );
-}
-
 function leftovers(seen: Examination): readonly Diagnosis[] {
   const { record, tried } = seen;
   const revived: Diagnosis[] = revivedIn(seen).map(({ version }) => ({
@@ -197,9 +163,16 @@ function leftovers(seen: Examination): readonly Diagnosis[] {
     fix: "owes it again, until it is proven refused",
     advice: "Run it with --fix.",
   }));
+  for (const { login, rotationId } of strayMarks(seen)) {
+    revived.push({
+      ailment: "revived",
+      what: `the target lets in ${login} by what was ${rotationId}, and nobody should be using it: was the target or the store restored from a backup, or the login opened by hand?`,
+      fix: "owes it again, until it is proven refused",
+      advice: "Run it with --fix.",
+    });
+  }
   const pending = tried.find(({ stage }) => stage === "pending");
-  const mine = record === undefined ? undefined : rotationOf(record.state)?.id;
-  if (pending === undefined || record === undefined || pending.version === mine) return revived;
+  if (pending === undefined || record === undefined || isSeenTo(record, pending)) return revived;
   const foreign: Diagnosis = {
     ailment: "foreign-pending",
     what: `${pending.version} is pending in the store, and no rotation of this journal has saved it`,
@@ -207,6 +180,12 @@ function leftovers(seen: Examination): readonly Diagnosis[] {
     advice: "Run it with --fix, or rotate: the next rotation does the same.",
   };
   return [...revived, foreign];
+}
+
+/** Whether a rotation has saved it, or will put it aside: what create finds pending it owes, and what is owed goes when it is paid. */
+function isSeenTo({ state, debts }: RotationRecord, { version, fingerprint }: VersionMark): boolean {
+  const isOwed = debts.some((debt) => debt.fingerprint === fingerprint);
+  return isOwed || state.phase === "create" || rotationOf(state)?.id === version;
 }
 
 function course({ ref, record }: Examination, attemptsMax: number): readonly Diagnosis[] {
@@ -218,7 +197,7 @@ function course({ ref, record }: Examination, attemptsMax: number): readonly Dia
       ailment: "halted",
       what: `halted in ${state.from}: ${state.code}: ${state.reason}`,
       fix: undefined,
-      advice: `Remove the cause; then \`keyturn resume ${ref}\`, or before finish \`keyturn cancel --insist ${ref}\`.`,
+      advice: `Remove the cause; then \`keyturn resume ${ref}\`, or before it is published \`keyturn cancel --insist ${ref}\`.`,
     });
   }
   if (paused !== undefined) {

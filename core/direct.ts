@@ -20,6 +20,9 @@ export interface CutLogin extends Residue {
   readonly installation: string;
 }
 
+/** The journal may be ahead of the target, by requests that have not got there yet: so far no journal is. */
+const cutAheadBy = 1_000;
+
 /** The logins of this secret that the target lets in, by its own marks: reads only. */
 export function liveLogins(access: DirectAccess): Promise<readonly Mark[]> {
   return directly(access, (context) => liveMarks(access, context));
@@ -27,7 +30,7 @@ export function liveLogins(access: DirectAccess): Promise<readonly Mark[]> {
 
 /**
  * Shuts logins of a secret at the target with nothing but an administering login: no store, no journal, no value. The fence there keeps
- * that it was done on purpose, at an epoch above all that it has seen, so that no worker that comes back lets them in again, and the
+ * that it was done on purpose, at an epoch far above all that it has seen, so that no worker that comes back lets them in again, and the
  * doctor makes a successor.
  */
 export function cutDirectly(access: DirectAccess, logins: readonly string[]): Promise<readonly CutLogin[]> {
@@ -41,7 +44,7 @@ export function cutDirectly(access: DirectAccess, logins: readonly string[]): Pr
     const done: CutLogin[] = [];
     for (const { login, installation, ref, seen, fingerprint } of marks) {
       const rotationId = `direct-${newId(ports.random)}`;
-      const fence = { installation, ref, rotationId, epoch: seen + 1, fingerprint };
+      const fence = { installation, ref, rotationId, epoch: seen + cutAheadBy, fingerprint };
       done.push({ login, installation, ...(await cut(login, { ...context, fence })) });
     }
     const alive = (await liveMarks(access, context)).filter(({ login }) => logins.includes(login));

@@ -3,6 +3,7 @@ import {
   andThen,
   enterRetire,
   enterUndo,
+  isCompromised,
   owe,
   rotationOf,
   type Surroundings,
@@ -109,6 +110,8 @@ function urgently(record: RotationRecord, around: Surroundings): Transition {
     case "create":
     case "set":
     case "test":
+      // What brings the leaked value itself back is no successor.
+      if (isCompromised(record, state.rotation.restores)) return supersede(record, rotation?.pending, around);
       return stay({
         ...record,
         state: { ...state, ...again, rotation: { ...state.rotation, urgent: true } },

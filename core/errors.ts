@@ -52,7 +52,7 @@ const table = {
   },
   "admin-refused": {
     disposition: "reject",
-    remedy: "Store the right administering login by `keyturn init`.",
+    remedy: "Give the right administering login; `keyturn put` stores it.",
   },
   "admin-lacks-rights": {
     disposition: "reject",

@@ -1,4 +1,4 @@
-import { type ChainFault, verifyChain } from "./audit.ts";
+import { type AuditEntry, type ChainFault, verifyChain } from "./audit.ts";
 import { asKeyturnError, type KeyturnError } from "./errors.ts";
 import { inquire } from "./inquire.ts";
 import type { Ports, StoredVersion } from "./ports.ts";
@@ -41,6 +41,10 @@ export interface Examination {
 export interface Chain {
   readonly end: { readonly sequence: number; readonly hash: string };
   readonly fault: ChainFault | undefined;
+  /** What waits in the record's outbox and is not in the log. */
+  readonly unwritten: readonly AuditEntry[];
+  /** Whether the log has another entry where the record wants to write: the two have parted. */
+  readonly isForked: boolean;
   readonly epoch: number;
   /** Whoever was reported as compromised, and when it was seen refused. */
   readonly compromised: readonly Compromised[];
@@ -82,25 +86,36 @@ async function ask(
       unasked ??= asKeyturnError(thrown);
       return undefined;
     });
+  const marks = await attempt(async () => rotator.inspect(await contextOf(stand, "doctor", "")));
   const tried: TriedVersion[] = [];
-  for (const version of versions.filter(({ disabled }) => !disabled).slice(0, triedMax)) {
-    const found = await attempt(() => tryVersion(stand, version));
+  for (const version of worthTrying(versions)) {
+    const found = await attempt(() => tryVersion(stand, version, marks ?? []));
     if (found !== undefined) tried.push(found);
   }
-  const marks = await attempt(async () => rotator.inspect(await contextOf(stand, "doctor", "")));
   const findings = await attempt(async () => rotator.preflight(await contextOf(stand, "doctor", "")));
   return { overlap: rotator.overlap, tried, marks, findings: findings ?? [], unasked };
+}
+
+/** What has a stage, however old it is, and the newest of the rest. */
+function worthTrying(versions: readonly StoredVersion[]): readonly StoredVersion[] {
+  const readable = versions.filter(({ disabled }) => !disabled);
+  const rest = readable.filter(({ stage }) => stage === undefined).slice(0, triedMax);
+  return readable.filter((one) => one.stage !== undefined || rest.includes(one));
 }
 
 async function tryVersion(
   stand: Stand,
   { version, stage, createdAt }: StoredVersion,
+  marks: readonly Mark[],
 ): Promise<TriedVersion | undefined> {
   const { ports, rotator, record } = stand;
   const stored = await ports.store.read(record.ref, { version });
   if (stored === undefined) return undefined;
   protect(stand, stored.value);
-  const mark = markOf(stand, stored);
+  // By the fingerprint that the target knows it by, though the key may have been replaced since.
+  const known = ports.fingerprinter.candidates(stored.value.reveal());
+  const marked = marks.find(({ fingerprint }) => known.includes(fingerprint));
+  const mark = marked === undefined ? markOf(stand, stored) : { version, fingerprint: marked.fingerprint };
   const context = await contextOf(stand, version, mark.fingerprint);
   return { ...mark, stage, createdAt, verdict: await rotator.refused(stored.value, context) };
 }
@@ -110,10 +125,12 @@ async function readChain(ref: string, ports: Ports, record: RotationRecord | und
   let end = { sequence: 0, hash: "" };
   let epoch = 0;
   const compromised = new Map<string, Compromised>();
+  const unwritten = new Map(record?.outbox.entries.map((entry) => [entry.hash, entry]));
   const listen = async function* () {
     for await (const entry of ports.audit.read(ref)) {
       end = { sequence: entry.sequence, hash: entry.hash };
       epoch = Math.max(epoch, entry.epoch);
+      unwritten.delete(entry.hash);
       const { version, action, actor, at } = entry;
       if (version !== undefined && action === "emergency.requested") {
         compromised.set(version, { version, reportedBy: actor, at });
@@ -130,5 +147,7 @@ async function readChain(ref: string, ports: Ports, record: RotationRecord | und
   const { fault } = await verifyChain(ref, listen(), expected).catch((): { readonly fault: ChainFault } => ({
     fault: { kind: "unreadable", sequence: end.sequence + 1 },
   }));
-  return { end, fault, epoch, compromised: [...compromised.values()] };
+  const left = [...unwritten.values()];
+  const isForked = left.some(({ sequence }) => sequence <= end.sequence);
+  return { end, fault, unwritten: left, isForked, epoch, compromised: [...compromised.values()] };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type AgentState, type FleetView, isReleased, viewFleet } from "./fleet.ts";
+import { AgentReport, type AgentState, type FleetView, isReleased, viewFleet } from "./fleet.ts";
 
 const now = 1_000_000;
 const policy = { cacheTtlMs: 1_000, graceAtMostMs: 60_000 };
@@ -101,6 +101,27 @@ const rows: Readonly<Record<string, readonly [readonly AgentState[], Row]>> = {
     [agent("a", { ...onBoth, ...held(now, "h"), holds: [{ id: "h", version: "old", since: -1e12 }] })],
     [1, 1, "a", "a", "", false],
   ],
+  "a hold on the old one that is in no cache and no connection": [
+    [agent("a", { ...onNew, ...held(now - 5, "h") })],
+    [1, 1, "a", "a", "", false],
+  ],
+  "a hold on the new one does not prolong one on the old one": [
+    [
+      agent("a", {
+        ...onBoth,
+        holds: [
+          { id: "h1", version: "old", since: 0 },
+          { id: "h2", version: "new", since: 0 },
+        ],
+        holdSeenAt: { h1: longAgo, h2: now },
+      }),
+    ],
+    [1, 1, "", "", "", true],
+  ],
+  "whoever has the old one in use, and holds the new one, is no holder": [
+    [agent("a", { ...onBoth, holds: [{ id: "h", version: "new", since: 0 }], holdSeenAt: { h: now } })],
+    [1, 1, "a", "", "", false],
+  ],
   "a hold on the new one keeps nothing": [
     [agent("a", { ...onNew, holds: [{ id: "h", version: "new", since: 0 }], holdSeenAt: { h: longAgo } })],
     [1, 1, "", "", "", true],
@@ -131,5 +152,25 @@ describe("viewFleet", () => {
       now,
     );
     expect(view.laggards).toEqual(["a"]);
+  });
+});
+
+describe("what an agent sends", () => {
+  const hold = { id: "h", version: "old", since: 0 };
+  const report = { ref: "app/db", agent: "a", fleet: "agents", sequence: 1, inUse: ["old"], holds: [hold] };
+
+  test("is taken as it is", () => {
+    expect(AgentReport.parse(report)).toEqual(report);
+    const more = { ...report, adopted: "new", leaving: true };
+    expect(AgentReport.parse(more)).toEqual(more);
+  });
+
+  test.each(["ref", "agent", "fleet", "sequence", "inUse", "holds"])("is refused without its %s", (field) => {
+    expect(AgentReport.safeParse({ ...report, [field]: undefined }).success).toBe(false);
+  });
+
+  test.each(["id", "version", "since"])("is refused with a hold without its %s", (field) => {
+    const holds = [{ ...hold, [field]: undefined }];
+    expect(AgentReport.safeParse({ ...report, holds }).success).toBe(false);
   });
 });

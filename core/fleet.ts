@@ -83,7 +83,7 @@ export function viewFleet(
   };
 }
 
-/** Proof of adoption: somebody reports, somebody has used the new version, and nobody who lives has the old one. Silence proves nothing. */
+/** Proof of adoption: somebody who lives has used the new version, and nobody who lives has the old one. Silence proves nothing. */
 export function isReleased(view: FleetView): boolean {
-  return view.live > 0 && view.adopted > 0 && view.laggards.length === 0;
+  return view.adopted > 0 && view.laggards.length === 0;
 }

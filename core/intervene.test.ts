@@ -46,6 +46,8 @@ const debt: Debt = {
 };
 const released: FleetView = { live: 1, adopted: 1, laggards: [], holders: [], gone: [] };
 
+const silent: FleetView = { ...released, live: 0, adopted: 0 };
+
 function recordIn(name: StateName): RotationRecord {
   const owes = states[name].phase === "retire";
   const current = { ...mark(["idle", "create", "set", "test"].includes(name) ? "v1" : "v2"), since: 0 };
@@ -234,6 +236,12 @@ test.each<[string, RotationRecord, FleetView, string | undefined]>([
   ["an agent on the old version", recordIn("grace"), { ...released, laggards: ["host-1"] }, "host-1"],
   ["silence", recordIn("grace"), { ...released, live: 0, adopted: 0 }, "no agent has reported"],
   ["a released fleet is none", recordIn("grace"), released, undefined],
+  [
+    "what is cut off already is none",
+    { ...recordIn("forced retire"), holds: [{ ...hold, at: 0 }] },
+    silent,
+    undefined,
+  ],
   ["without a grace there is none", recordIn("idle"), { ...released, adopted: 0 }, undefined],
 ])("what speaks against ending a grace: %s", (_what, record, fleet, said) => {
   const objection = objectionTo(record, fleet, now);

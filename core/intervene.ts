@@ -46,6 +46,8 @@ export function heldUntil(record: RotationRecord, now: number): number | undefin
 
 /** Why grace must not be ended by hand, unless somebody insists; undefined where nothing speaks against it. */
 export function objectionTo(record: RotationRecord, fleet: FleetView, now: number): string | undefined {
+  // Nobody is asked any more: to ask for it again changes nothing.
+  if (record.state.phase === "retire" && record.state.forced) return undefined;
   const holders = activeHolds(record, now).map((one) => `${one.by} (${one.reason})`);
   if (holders.length > 0) return `held by ${holders.join(", ")}`;
   if (record.state.phase !== "grace" && record.state.phase !== "retire") return undefined;

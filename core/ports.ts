@@ -1,4 +1,5 @@
 import type { AuditEntry } from "./audit.ts";
+import type { AuditSigner, ListEnd, RootsLine } from "./audit-root.ts";
 import type { RotationEvent } from "./events.ts";
 import type { AgentReport, AgentState } from "./fleet.ts";
 import type { RotationRecord } from "./record.ts";
@@ -104,8 +105,32 @@ export interface AuditLog {
   append(entry: AuditEntry): Promise<void>;
   /** The whole chain of a secret, in order, as it is stored: verifying is the reader's. */
   read(ref: string): AsyncIterable<AuditEntry>;
+  /** The last entry's sequence and hash, unverified; sequence 0 and "" where there is no chain. Costs the same however long the chain is. */
+  end(ref: string): Promise<{ readonly sequence: number; readonly hash: string }>;
   /** Every reference that has a chain. */
   refs(): Promise<readonly string[]>;
+}
+
+/** The signed roots over all chains, and the keys that sign them: a list that only grows. */
+export interface AuditRoots {
+  /** Appends the line with the next number. The same line again: done. One that does not follow the last one: `conflict`. */
+  append(line: RootsLine): Promise<void>;
+  /** The whole list, in order, as it is stored: verifying is the reader's. */
+  read(): AsyncIterable<RootsLine>;
+  /** The last line's number and hash, unverified; 0 and "" where there is none. */
+  end(): Promise<ListEnd>;
+}
+
+/** The keys that sign the roots. They live apart from the data, and a private one never leaves its place. */
+export interface AuditKeys {
+  /** The key with that public key; without one the first key, made where there is none. `key-missing` where it is not there. */
+  signer(publicKey: string | undefined): Promise<AuditSigner>;
+  /** The key that is to follow, made where there is none: until `settle` it is the same whoever asks. */
+  next(): Promise<AuditSigner>;
+  /** The list has gone on to that key: the one before it is dropped. Twice is once. */
+  settle(publicKey: string): Promise<void>;
+  /** The public keys of those that are there. */
+  publicKeys(): Promise<readonly string[]>;
 }
 
 /** Time, in milliseconds since 1970 UTC. */

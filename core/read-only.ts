@@ -31,6 +31,11 @@ export function readOnly(ports: Ports): Ports {
       remember: refused,
     },
     bus: { publish: refused },
-    audit: { append: refused, read: (ref) => ports.audit.read(ref), refs: () => ports.audit.refs() },
+    audit: {
+      append: refused,
+      read: (ref) => ports.audit.read(ref),
+      end: (ref) => ports.audit.end(ref),
+      refs: () => ports.audit.refs(),
+    },
   };
 }

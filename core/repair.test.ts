@@ -48,6 +48,7 @@ async function world(overlap: Overlap) {
   const current = async () => (await ports.store.read(ref, "current"))?.version ?? "none";
   return {
     target,
+    bus: memory.bus,
     clock,
     until,
     rotate,
@@ -205,6 +206,9 @@ describe.each<Overlap>(["both-live", "cutover"])("%s", (overlap) => {
     expect(await one.accepts(current)).toBe(false);
     expect(await one.ailments()).toContain("current-refused");
     await one.fix();
+    // Nobody can read it any more, and the target's own mark is what tells of it.
+    await one.until("idle");
+    expect(one.target.accepts(stale.username, stale.password)).toBe(false);
     await expectWhole(one);
     expect(one.target.accepts(stale.username, stale.password)).toBe(false);
   });
@@ -258,6 +262,103 @@ describe.each<Overlap>(["both-live", "cutover"])("%s", (overlap) => {
     expect((await verifyChain(ref, audit.read(ref), record?.audit)).fault).toBeUndefined();
   });
 
+  test("while the target cannot be asked, nothing is repaired by what it might have said", async () => {
+    const one = await world(overlap);
+    await one.rotate();
+    await one.journalWith(undefined);
+    one.target.fail("refused", new KeyturnError("unreachable", "cut off"));
+    expect(await one.ailments()).toEqual(["journal-lost", "unreachable"]);
+    expect(await one.fix()).toBeUndefined();
+    expect(await one.record()).toBeUndefined();
+    one.target.fail("refused", undefined);
+    await one.fix();
+    await expectWhole(one);
+  });
+
+  test("a current that is older than many versions is found", async () => {
+    const one = await world(overlap);
+    await one.rotate();
+    const { store } = one.ports();
+    for (let other = 0; other < 12; other += 1) {
+      await store.savePending(ref, `v${other}`, new Secret(`{"username":"app_x","password":"p${other}"}`));
+      await store.discardPending(ref, `v${other}`);
+    }
+    expect(await one.ailments()).toEqual([]);
+  });
+
+  test("a journal from a backup that was worked with before anybody looked goes on behind the audit", async () => {
+    const one = await world(overlap);
+    await one.rotate();
+    const old = await one.rotate("grace");
+    await one.until("idle");
+    const kept = (await Array.fromAsync(one.ports().audit.read(ref))).length;
+    one.clock.advance(5_000);
+    await one.journalWith(old);
+    for (let turn = 0; turn < 20; turn += 1) {
+      one.clock.advance(5_000);
+      await one.step();
+    }
+    expect(await one.ailments()).toEqual(["epoch-behind"]);
+    const { outbox } = (await one.record()) ?? {};
+    await one.fix();
+    await expectWhole(one);
+    const chain = await Array.fromAsync(one.ports().audit.read(ref));
+    // What it did meanwhile is in the chain, too.
+    expect(chain.slice(kept, kept + (outbox?.entries.length ?? 0)).map(({ action }) => action)).toEqual(
+      outbox?.entries.map(({ action }) => action),
+    );
+    expect(
+      (await verifyChain(ref, one.ports().audit.read(ref), (await one.record())?.audit)).fault,
+    ).toBeUndefined();
+  });
+
+  test("a value that was to be set again, and cannot, leaves no rotation that never ends", async () => {
+    const one = await world(overlap);
+    await one.rotate();
+    const { username } = await one.loginOf(await one.current());
+    one.target.meddle(username, "changed");
+    one.target.fail("test", new KeyturnError("access-differs", "the probe failed"));
+    await one.fix();
+    expect((await one.until("idle")).state.phase).toBe("idle");
+    one.target.fail("test", undefined);
+    await expectWhole(one);
+  });
+
+  test("a leak of a value that is being set again gets a successor, not the same value", async () => {
+    const one = await world(overlap);
+    await one.rotate();
+    const leaked = await one.loginOf(await one.current());
+    one.target.meddle(leaked.username, "changed");
+    await one.fix();
+    const version = await versionMark(ref, one.ports(), "current");
+    await request(ref, one.ports(), { kind: "emergency", by: "ann", version, cutFirst: false });
+    await one.until("idle");
+    expect(one.target.accepts(leaked.username, leaked.password)).toBe(false);
+    const published = one.bus.events.filter(({ type }) => type === "dev.keyturn.secret.rotated.v1");
+    expect(published).toHaveLength(2);
+    await expectWhole(one);
+  });
+
+  test("what has leaked is known by its value when the journal is lost, whatever its version", async () => {
+    const one = await world(overlap);
+    await one.rotate();
+    await one.rotate("grace");
+    await request(ref, one.ports(), { kind: "rollback", by: "ann", insist: false });
+    await one.until("grace");
+    const leaked = await one.loginOf(await one.current());
+    const version = await versionMark(ref, one.ports(), "current");
+    one.target.fail("set", new KeyturnError("unreachable", "cut off"));
+    await request(ref, one.ports(), { kind: "emergency", by: "ann", version, cutFirst: false });
+    await one.step();
+    await one.journalWith(undefined);
+    one.target.fail("set", undefined);
+    await one.fix();
+    expect((await one.record())?.compromised).toMatchObject([{ fingerprint: version.fingerprint }]);
+    await one.until("idle");
+    expect(one.target.accepts(leaked.username, leaked.password)).toBe(false);
+    await expectWhole(one);
+  });
+
   test("who moves the record meanwhile is not overwritten", async () => {
     const one = await world(overlap);
     await one.rotate();
@@ -279,6 +380,33 @@ describe.each<Overlap>(["both-live", "cutover"])("%s", (overlap) => {
 });
 
 describe("both-live alone", () => {
+  test("a cut that comes before its successor is no ailment", async () => {
+    const one = await world("both-live");
+    await one.rotate();
+    const version = await versionMark(ref, one.ports(), "current");
+    one.target.fail("set", new KeyturnError("unreachable", "cut off"));
+    await request(ref, one.ports(), { kind: "emergency", by: "ann", version, cutFirst: true });
+    await one.step();
+    expect(await one.accepts(version.version)).toBe(false);
+    expect(await one.ailments()).toEqual([]);
+  });
+
+  test("in grace, the old value is cut only after current is good again", async () => {
+    const one = await world("both-live");
+    await one.rotate();
+    const old = await one.loginOf(await one.current());
+    await one.rotate("grace");
+    const { username, password } = await one.loginOf(await one.current());
+    one.target.meddle(username, undefined);
+    await one.fix();
+    await one.until("grace");
+    expect(one.target.accepts(username, password)).toBe(true);
+    expect(one.target.accepts(old.username, old.password)).toBe(true);
+    await one.until("idle");
+    expect(one.target.accepts(old.username, old.password)).toBe(false);
+    await expectWhole(one);
+  });
+
   test("what was cut on purpose, past the journal, is never let in again", async () => {
     const one = await world("both-live");
     await one.rotate();

@@ -1,18 +1,19 @@
 import { sealAgain } from "./audit.ts";
 import { commit } from "./commit.ts";
+import { diagnose, needsRebuild } from "./diagnose.ts";
 import {
   currentOf,
-  diagnose,
   isOutdated,
+  isStoreBehind,
   liveCandidate,
-  needsRebuild,
   ownMarks,
-  revivedIn,
+  toldCompromised,
   wasCut,
-} from "./diagnose.ts";
+} from "./evidence.ts";
 import type { Examination, TriedVersion } from "./examine.ts";
 import { fingerprintFields } from "./fingerprint.ts";
 import { newId } from "./identifier.ts";
+import { oweLeftovers, previousOf } from "./leftovers.ts";
 import type { Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type Rotation, type RotationRecord, type VersionMark } from "./record.ts";
@@ -21,7 +22,6 @@ import {
   begin,
   isCompromised,
   type Note,
-  owe,
   rotationOf,
   type Surroundings,
   stay,
@@ -68,12 +68,17 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
   const known = seen.record ?? newRecord(seen.ref);
   const seenEpochs = [known.epoch, seen.chain.epoch, ...ownMarks(seen).map((mark) => mark.seen)];
   const current = currentOf(seen);
-  const told = seen.chain.compromised.filter(({ version }) => !known.compromised.some(isVersion(version)));
+  const told = toldCompromised(seen).filter(({ version }) => !known.compromised.some(isVersion(version)));
+  const isLeaked = (fingerprint: string) =>
+    current !== undefined && wasCut(seen, { ...current, fingerprint });
   const base: RotationRecord = {
     ...known,
     ...auditOf(seen, known),
     epoch: Math.max(...seenEpochs) + 1,
     compromised: [...known.compromised, ...told],
+    debts: known.debts.filter(
+      ({ fingerprint }) => fingerprint !== current?.fingerprint || isLeaked(fingerprint),
+    ),
     current: current && { ...mark(current), since: sinceOf(known, current) },
     scheduleFailures: 0,
     scheduleNotBefore: 0,
@@ -81,57 +86,25 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
   const ailments = diagnose(seen, around.policy.attemptsMax).filter(({ fix }) => fix !== undefined);
   const detail = ailments.map(({ ailment, what }) => `${ailment}: ${what}`).join("; ");
   const note: Note = { action: "repaired", detail, actor: by };
-  const owing = owesLeftovers(seen, base, around);
+  const isReplacing = current === undefined || current.verdict === "refused" || isStoreBehind(seen);
+  const owing = oweLeftovers(seen, base, isReplacing, around);
   return andThen(stay(owing, note), (after) => resumeCourse(seen, after, by, around));
 }
 
 /**
- * A journal that knows less than the audit goes on behind it: what waits in its outbox was written long ago. A chain whose end was cut
- * off goes on behind what is left of it, with what was not written yet.
+ * A journal that knows less than the audit, or something else, goes on behind it, and so does one whose audit lacks its end: with what
+ * was not written yet.
  */
 function auditOf({ chain }: Examination, { audit, outbox }: RotationRecord): Partial<RotationRecord> {
-  const { end, fault } = chain;
-  if (end.sequence > audit.sequence) return { audit: end, outbox: { ...outbox, entries: [] } };
-  if (fault?.kind !== "cut-off") return {};
-  const entries = sealAgain(outbox.entries, end);
+  const { end, fault, isForked, unwritten } = chain;
+  if (end.sequence <= audit.sequence && !isForked && fault?.kind !== "cut-off") return {};
+  const entries = sealAgain(unwritten, end);
   const { sequence, hash } = entries.at(-1) ?? end;
   return { audit: { sequence, hash }, outbox: { ...outbox, entries } };
 }
 
 function sinceOf({ current }: RotationRecord, { version, createdAt }: TriedVersion): number {
   return current?.version === version ? current.since : createdAt;
-}
-
-/** What the target accepts and nobody should be using, and candidates that no rotation knows. */
-function owesLeftovers(seen: Examination, record: RotationRecord, { now }: Surroundings): RotationRecord {
-  const current = currentOf(seen);
-  const publishes = current?.verdict === "refused" ? liveCandidate(seen) : undefined;
-  const isUnknown = ({ version }: TriedVersion) => version !== rotationOf(record.state)?.id;
-  const pending = seen.tried.filter((one) => one.stage === "pending" && one !== publishes);
-  const foreign = pending.filter((one) => isOutdated(seen) || isUnknown(one));
-  return [...foreign, ...revivedIn(seen), ...older(seen)]
-    .filter((one) => one.fingerprint !== current?.fingerprint)
-    .reduce((owing, one) => {
-      const unpublished = one.stage === "pending" ? "foreign" : "retired";
-      const reason = isCompromised(owing, one) ? "leaked" : unpublished;
-      return owe(owing, mark(one), { reason, cutFirst: false, notBefore: now }, now);
-    }, record);
-}
-
-/** Without a journal to believe, every older version that is not proven refused is owed; the newest of them gets its grace again. */
-function older(seen: Examination): readonly TriedVersion[] {
-  if (!isOutdated(seen)) return [];
-  const previous = previousOf(seen);
-  return seen.tried.filter((one) => isOlder(one) && one.verdict !== "refused" && one !== previous);
-}
-
-function previousOf(seen: Examination): TriedVersion | undefined {
-  if (!isOutdated(seen)) return undefined;
-  return seen.tried.find((one) => isOlder(one) && one.verdict === "accepted" && !wasCut(seen, one));
-}
-
-function isOlder({ stage }: TriedVersion): boolean {
-  return stage !== "pending" && stage !== "current";
 }
 
 function resumeCourse(
@@ -141,11 +114,12 @@ function resumeCourse(
   around: Surroundings,
 ): Transition {
   const current = currentOf(seen);
-  const expected = seen.record?.current?.version;
-  const isLost = expected !== undefined && !seen.versions.some(isVersion(expected));
-  if (current === undefined || isLost) return replace(record, current?.verdict !== "accepted", by, around);
-  if (current.verdict !== "refused") return settleDown(seen, record, current, by, around);
   const candidate = liveCandidate(seen);
+  if (candidate !== undefined && isStoreBehind(seen)) return publish(record, candidate, by, around);
+  if (current === undefined || isStoreBehind(seen)) {
+    return replace(record, current?.verdict !== "accepted", by, around);
+  }
+  if (current.verdict !== "refused") return settleDown(seen, record, current, by, around);
   if (candidate !== undefined) return publish(record, candidate, by, around);
   if (wasCut(seen, current)) return replace(compromise(record, current, by, around), true, by, around);
   const how = { kind: "rollback", urgent: false, requestedBy: by, restores: mark(current) } as const;

@@ -69,10 +69,8 @@ function stepDone(
       return on("test");
     case "test":
       return on("finish");
-    case "finish": {
-      const promoted = rotation.pending ?? { version, fingerprint: "" };
-      return on("announce", { current: { ...promoted, since: around.now } });
-    }
+    case "finish":
+      return on("announce", { current: { ...candidateOf(rotation), since: around.now } });
     case "announce":
       return andThen(stay(record, { action: "announce.done", detail: "", version }), (announced) =>
         afterAnnounce(announced, rotation, around),
@@ -80,6 +78,11 @@ function stepDone(
     case "undo":
       return undone(record, rotation, around);
   }
+}
+
+/** One that was never recorded as saved has only its version. */
+function candidateOf({ id, pending }: Rotation): VersionMark {
+  return pending ?? { version: id, fingerprint: "" };
 }
 
 function created(
@@ -146,7 +149,7 @@ function undone(record: RotationRecord, rotation: Rotation, around: Surroundings
   if (restores !== undefined && !isCompromised(record, restores)) {
     return andThen(stay(record, note), (ended) => backToGrace(ended, rotation, restores, around));
   }
-  const mark = rotation.pending ?? { version: rotation.id, fingerprint: "" };
+  const mark = candidateOf(rotation);
   const nothing = { sessionsEnded: 0, survives: [] };
   const scheduleFailures = record.scheduleFailures + 1;
   const pauseMs = Math.min(schedulePauseMaxMs, policy.retryMaxMs * 2 ** (scheduleFailures - 1));

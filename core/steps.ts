@@ -6,7 +6,7 @@ import type { Outcome } from "./outcome.ts";
 import type { StoredSecret } from "./ports.ts";
 import type { Debt, Rotation } from "./record.ts";
 import { refusalsBelieved } from "./rotation.ts";
-import type { RawContext } from "./rotator.ts";
+import type { Mark, RawContext } from "./rotator.ts";
 import type { Secret } from "./secret.ts";
 import { changeOf, contextOf, fingerprintOf, markOf, protect, read, required, type Stand } from "./stand.ts";
 import { isCompromised, rotationOf } from "./transition.ts";
@@ -119,7 +119,8 @@ async function announce(stand: Stand, rotation: Rotation): Promise<Outcome> {
 async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const { ports, rotator, record } = stand;
   const saved = await ports.store.read(record.ref, { version: rotation.id });
-  const isShared = rotation.restores !== undefined && rotator.overlap === "both-live";
+  const isCurrents = rotation.restores?.fingerprint === record.current?.fingerprint;
+  const isShared = rotation.restores !== undefined && (isCurrents || rotator.overlap === "both-live");
   // The value that a rollback wanted back was the fleet's before, and still is: only its new version is put aside.
   const refuses = saved !== undefined && !(isShared && !isCompromised(record, rotation.restores));
   if (refuses) await takeBack(stand, rotation, saved);
@@ -187,9 +188,7 @@ async function works(stand: Stand, version: string): Promise<boolean> {
 async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<Outcome> {
   const { ports, rotator, record } = stand;
   const owed = await ports.store.read(record.ref, { version: debt.version });
-  if (owed === undefined) {
-    return { step: "settle", debt, result: "gone", sessionsEnded: 0, survives: [] };
-  }
+  if (owed === undefined) return settleUnread(stand, debt);
   protect(stand, owed.value);
   const current = await read(stand, "current");
   const pending = await ports.store.read(record.ref, "pending");
@@ -213,6 +212,44 @@ async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<Outcome>
   if (pending?.version === debt.version) await ports.store.discardPending(record.ref, debt.version);
   if (current?.version !== debt.version) await ports.store.disable(record.ref, debt.version);
   return { step: "settle", debt, result: "refused", ...residue };
+}
+
+/**
+ * The store has disabled the value, which it does only once it was proven refused, or has lost it. A target that was restored from a backup may
+ * let it in again: its own mark tells by which login.
+ */
+async function settleUnread(stand: Stand, debt: Debt): Promise<Outcome> {
+  const { rotator, record } = stand;
+  const gone = { step: "settle", debt, result: "gone", sessionsEnded: 0, survives: [] } as const;
+  const inUse = [record.current?.fingerprint, rotationOf(record.state)?.pending?.fingerprint];
+  // A cutover type's one login is never shut for a value that the next set replaces.
+  if (rotator.overlap === "cutover" || inUse.includes(debt.fingerprint)) return gone;
+  const context = await contextOf(stand, debt.version, debt.fingerprint);
+  const live = await liveMark(stand, debt, context);
+  if (live === undefined) return gone;
+  const residue = await rotator.cut?.(live.login, context);
+  if (residue !== undefined && (await liveMark(stand, debt, context)) === undefined) {
+    return { step: "settle", debt, result: "refused", ...residue };
+  }
+  throw new KeyturnError(
+    "not-proven",
+    `${debt.version} is not proven refused: the target still lets in ${live.login}`,
+  );
+}
+
+async function liveMark(
+  { rotator, ports, record }: Stand,
+  debt: Debt,
+  context: RawContext,
+): Promise<Mark | undefined> {
+  const marks = await rotator.inspect(context);
+  return marks?.find(
+    ({ ref, installation, fingerprint, accepts }) =>
+      ref === record.ref &&
+      installation === ports.installation &&
+      fingerprint === debt.fingerprint &&
+      accepts,
+  );
 }
 
 async function proveRefused(stand: Stand, stored: StoredSecret, context: RawContext): Promise<void> {

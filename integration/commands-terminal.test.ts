@@ -76,8 +76,9 @@ test("what is secret is asked for and not shown; Ctrl-C and Ctrl-D give up, and 
     ["C-c", 130],
     ["C-d", 2],
   ] as const) {
-    await terminal.type(`clear; ${command} put hook; echo "code $?"`);
-    await terminal.waitFor(/^value:/m);
+    await terminal.type(`clear; echo then ${key}; ${command} put hook; echo "code $?"`);
+    // The question before this one may still be to be seen.
+    await terminal.waitFor(new RegExp(`^then ${key}\\n[\\s\\S]*^value:`, "m"));
     await terminal.press(key);
     await terminal.waitFor(new RegExp(`code ${code}`));
   }
@@ -85,6 +86,23 @@ test("what is secret is asked for and not shown; Ctrl-C and Ctrl-D give up, and 
   // The terminal is as it was: what is typed is shown again.
   await terminal.type("clear; echo shown again");
   await terminal.waitFor(/^shown again/m);
+});
+
+test("a leaked text of several lines is pasted, ended by Ctrl-D, and left to no shell", async () => {
+  const { password } = await place.current(ref);
+  await using terminal = await TmuxTerminal.open(place);
+  await terminal.type(`${command} revoke --leaked; echo "code $?"`);
+  await terminal.waitFor(/Ctrl-D/);
+  await terminal.paste(`touch one\nexport PGPASSWORD='${password}'\ntouch two`);
+  await terminal.press("C-d");
+  expect(await terminal.waitFor(/code \d/)).toMatch(/is refused by its target[\s\S]*code 0/);
+  await terminal.type(`clear; ${command} put hook; echo "code $?"`);
+  await terminal.waitFor(/^value:/m);
+  await terminal.paste("touch three\ntouch four\n");
+  expect(await terminal.waitFor(/code 2/)).toContain("several lines");
+  await terminal.type("clear; ls");
+  expect(await terminal.waitFor(/keyturn.yaml/)).not.toMatch(/one|two|three|four/);
+  expect(await terminal.history()).not.toContain(password);
 });
 
 test("progress is shown while it happens, coloured only where somebody looks", async () => {

@@ -126,6 +126,36 @@ describe("what an operator does to the course of things", () => {
       expect((await place.keyturn(args)).stderr).toContain("--all");
   });
 
+  test("who waits is told at once what only a person can bring on, and in the end what it waited for", async () => {
+    await inGrace();
+    await place.json(["pause", ref, "--reason", "freeze"]);
+    const paused = {
+      code: "request-refused",
+      message: expect.stringMatching(/paused by .*: freeze; .keyturn resume/),
+    };
+    expect(await place.json(["rotate", ref, "--wait"], { code: 3 })).toMatchObject({
+      answer: "waiting",
+      rotated: false,
+      phase: "grace",
+      error: paused,
+    });
+    expect((await place.keyturn(["rotate", ref])).stdout).toContain("freeze");
+    await place.json(["resume", ref]);
+    const waiting = place.keyturn(["resume", ref, "--wait", "--json"]);
+    expect(await waiting).toMatchObject({ code: 0, stdout: expect.stringContaining("nothing") });
+    const late = ["rotate", ref, "--wait", "--timeout", "1", "--json"];
+    expect((await place.keyturn(late)).stdout).toContain("until the fleet has released it");
+    await place.json(["hold", ref, "--reason", "report runs"]);
+    expect((await place.keyturn(late)).stdout).toMatch(/held by person:.* until .*: report runs/);
+    // A pause that comes while somebody waits ends the wait.
+    const long = startKeyturn(["rotate", ref, "--wait"], place);
+    await new Promise<void>((resolve) => {
+      long.child.stderr?.on("data", (text) => String(text).includes("waiting") && resolve());
+    });
+    await place.json(["pause", ref, "--reason", "second"]);
+    expect(await long.ended).toMatchObject({ code: 3, stderr: expect.stringContaining("second") });
+  });
+
   test("what is owed is listed until it is proven refused, also when its secret leaves the manifest", async () => {
     const old = await inGrace();
     expect(await place.json(["debts"])).toEqual({ debts: [], overdue: 0, unreadable: [] });

@@ -48,6 +48,12 @@ export class TmuxTerminal implements AsyncDisposable {
     await this.#tmux("send-keys", "-l", text);
   }
 
+  /** As the mouse does it: all at once. */
+  async paste(text: string): Promise<void> {
+    await this.#tmux("set-buffer", "-b", "pasted", text);
+    await this.#tmux("paste-buffer", "-d", "-b", "pasted");
+  }
+
   async press(key: string): Promise<void> {
     await this.#tmux("send-keys", key);
   }

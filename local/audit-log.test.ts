@@ -48,6 +48,7 @@ describe("a writer that was killed in the middle of a line", () => {
   ])("%s: readers see what was acknowledged, and the next append repairs it", async (_, torn) => {
     const { audit, close, append, file } = await left(one, two, torn);
     expect(await readAll(audit, ref)).toEqual(chain.slice(0, 2));
+    expect(await audit.end(ref)).toEqual({ sequence: 2, hash: chain[1]?.hash });
     await append(2);
     await append(3);
     expect(readFileSync(file, "utf8")).toBe([one, two, three, four].join(""));
@@ -65,6 +66,7 @@ describe("a writer that was killed in the middle of a line", () => {
   test("a line that only lacks its end is an entry, and is not lost", async () => {
     const { audit, close, append, file } = await left(one, two, three?.trimEnd());
     expect(await readAll(audit, ref)).toEqual(chain.slice(0, 3));
+    expect(await audit.end(ref)).toEqual({ sequence: 3, hash: chain[2]?.hash });
     await append(3);
     expect(readFileSync(file, "utf8")).toBe([one, two, three, four].join(""));
     await close();

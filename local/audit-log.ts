@@ -1,21 +1,27 @@
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { KeyturnError } from "../core/errors.ts";
 import type { AuditLog } from "../core/ports.ts";
-import { appendToChain, readChain } from "./audit-file.ts";
+import { appendToChain, endOfChain, readChain } from "./audit-file.ts";
 import { Database } from "./database.ts";
 import { keepPrivate, syncFolder } from "./files.ts";
 
 /** The database holds nothing: its write lock lets one process at a time append, and a killed process cannot keep it. */
 const migrations = ["CREATE TABLE empty (here INTEGER) STRICT;"];
 
+/** Whoever writes to the audit beside `folder` takes its write lock. */
+export function openAuditLock(folder: string, create: boolean): Promise<Database> {
+  return Database.open({ path: `${folder}.db`, migrations, unavailable: "audit-unavailable" }, create);
+}
+
 /** One file of JSON lines for each secret in `folder`, and the lock beside it. */
 export async function openAuditLog(folder: string, create: boolean): Promise<AuditLog & Disposable> {
   if (create) mkdirSync(folder, { recursive: true, mode: 0o700 });
   else if (!existsSync(folder)) throw new KeyturnError("data-broken", `${folder} is missing; restore it`);
   keepPrivate(folder);
-  const file = { path: `${folder}.db`, migrations, unavailable: "audit-unavailable" } as const;
-  const lock = await Database.open(file, create);
+  const lock = await openAuditLock(folder, create);
+  const ends = new Ends();
   return {
     append: async (entry) => {
       const path = join(folder, fileName(entry.ref));
@@ -29,7 +35,12 @@ export async function openAuditLog(folder: string, create: boolean): Promise<Aud
       );
     },
     read: (ref) => readChain(join(folder, fileName(ref))),
-    refs: async () => readdirSync(folder, { recursive: true, encoding: "utf8" }).flatMap(refOf).sort(),
+    end: async (ref) => {
+      // Whoever asks for all of them must not keep the process from everything else.
+      await setImmediate();
+      return ends.of(join(folder, fileName(ref)));
+    },
+    refs: async () => namesIn(folder).flatMap(refOf).sort(),
     [Symbol.dispose]: () => lock.close(),
   };
 }
@@ -38,13 +49,41 @@ const suffix = ".jsonl";
 /** A name that is longer goes on in a folder: disks take 255 bytes. */
 const partMax = 200;
 
+/** Where chains end, read again only where the file is another than it was: whoever signs every hour asks for all of them. */
+class Ends {
+  readonly #known = new Map<
+    string,
+    { readonly stamp: string; readonly end: ReturnType<typeof endOfChain> }
+  >();
+
+  of(path: string): ReturnType<typeof endOfChain> {
+    const { ino, size, ctimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {};
+    const stamp = `${ino} ${size} ${ctimeMs}`;
+    const known = this.#known.get(path);
+    if (known?.stamp === stamp) return known.end;
+    const end = endOfChain(path);
+    this.#known.set(path, { stamp, end });
+    return end;
+  }
+}
+
+/** Every file below a folder, by its path from there. */
+function namesIn(folder: string, below = ""): readonly string[] {
+  return readdirSync(join(folder, below), { withFileTypes: true }).flatMap((found) => {
+    const name = below === "" ? found.name : `${below}${sep}${found.name}`;
+    return found.isDirectory() ? namesIn(folder, name) : [name];
+  });
+}
+
+/** How each byte stands in a file's name. */
+const spelling = Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  return /[a-z0-9_-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0")}`;
+});
+
 /** Small letters, digits, underscores and hyphens stand for themselves: some disks do not tell `A` from `a`. */
 function fileName(ref: string): string {
-  const encoded = [...Buffer.from(ref)].map((byte) => {
-    const character = String.fromCharCode(byte);
-    return /[a-z0-9_-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0")}`;
-  });
-  const name = encoded.join("");
+  const name = [...Buffer.from(ref)].map((byte) => spelling[byte]).join("");
   const parts = Array.from({ length: Math.ceil(name.length / partMax) }, (_, index) =>
     name.slice(index * partMax, (index + 1) * partMax),
   );
@@ -61,7 +100,8 @@ function refOf(name: string): string[] {
   }
 }
 
-function translated(path: string, work: () => void): void {
+/** What keeps a file of the audit from being written is an outage of the audit. */
+export function translated(path: string, work: () => void): void {
   try {
     work();
   } catch (cause) {

@@ -1,5 +1,6 @@
 import { asKeyturnError, type KeyturnError } from "../core/errors.ts";
 import type { AuditLog } from "../core/ports.ts";
+import type { LocalAuditRoots } from "./audit-roots.ts";
 import type { LocalEventBus } from "./event-bus.ts";
 import type { Tokens } from "./tokens.ts";
 import type { Waker } from "./wake.ts";
@@ -13,7 +14,19 @@ export function brokenAudit(thrown: unknown): AuditLog & Disposable {
   return {
     append: async () => say(),
     read: () => ({ [Symbol.asyncIterator]: () => ({ next: async () => say() }) }),
+    end: async () => say(),
     refs: async () => say(),
+    [Symbol.dispose]: () => undefined,
+  };
+}
+
+export function brokenRoots(thrown: unknown): LocalAuditRoots & Disposable {
+  const say = because(thrown);
+  return {
+    append: async () => say(),
+    read: () => ({ [Symbol.asyncIterator]: () => ({ next: async () => say() }) }),
+    end: async () => say(),
+    exclusively: async () => say(),
     [Symbol.dispose]: () => undefined,
   };
 }

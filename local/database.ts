@@ -1,4 +1,5 @@
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, KeyturnError } from "../core/errors.ts";
@@ -42,6 +43,14 @@ export class Database implements Disposable {
       database.close();
       throw thrown;
     }
+  }
+
+  /** Reads the whole file: `data-broken` says what does not fit together in it. */
+  static async check(path: string): Promise<void> {
+    using database = new Database({ path, migrations: [], unavailable: "store-unavailable" });
+    const [found] = await database.read(() => database.rows("PRAGMA integrity_check(1)"));
+    const said = found?.text("integrity_check");
+    if (said !== "ok") throw new KeyturnError("data-broken", `${path}: ${said?.split("\n").join(" ")}`);
   }
 
   private constructor({ path, unavailable }: DatabaseFile) {
@@ -98,6 +107,7 @@ export class Database implements Disposable {
 
   async #prepareFile({ migrations, synchronous = "FULL" }: DatabaseFile, create: boolean): Promise<void> {
     const version = await this.#retried(() => this.#version());
+    if (version > schemaMax) throw new KeyturnError("data-broken", `${this.path} has no schema that can be`);
     if (version > migrations.length) {
       throw new KeyturnError(
         "schema-newer",
@@ -106,7 +116,7 @@ export class Database implements Disposable {
     }
     if (version === 0 && !create) throw missing(this.path);
     await this.#retried(() => this.#sqlite.exec("PRAGMA journal_mode = WAL"));
-    this.#sqlite.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA fullfsync = ON`);
+    this.#translated(() => this.#sqlite.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA fullfsync = ON`));
     if (version < migrations.length) await this.write(() => this.#migrate(migrations));
   }
 
@@ -167,16 +177,39 @@ export class Database implements Disposable {
     if (errcode === undefined) return thrown;
     const kind = primaryCode(errcode);
     const message = `${this.path}: ${thrown instanceof Error ? thrown.message : ""}`;
-    if (brokenCodes.has(kind)) return new KeyturnError("data-broken", message, { cause: thrown });
-    if (outageCodes.has(kind)) return new KeyturnError(this.#unavailable, message, { cause: thrown });
+    if (brokenCodes.has(kind) || lacksSchema.test(message))
+      return new KeyturnError("data-broken", message, { cause: thrown });
+    if (outageCodes.has(kind)) {
+      const room = roomCodes.has(kind) ? noRoom(this.path) : "";
+      return new KeyturnError(this.#unavailable, message + room, { cause: thrown });
+    }
     return thrown;
   }
 }
 
 /** CORRUPT, NOTADB */
 const brokenCodes: ReadonlySet<number> = new Set([11, 26]);
+/** What SQLite says, by a code that it has for everything, where the tables are not as we made them. */
+const lacksSchema = /: (no such (table|column|index)\b|unsupported file format)/;
+/** No Keyturn will ever have so many. */
+const schemaMax = 10_000;
 /** PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL, AUTH */
 const outageCodes: ReadonlySet<number> = new Set([3, 5, 6, 7, 8, 10, 13, 14, 15, 23]);
+
+/** IOERR, FULL: SQLite calls a full disk by either name. */
+const roomCodes: ReadonlySet<number> = new Set([10, 13]);
+const roomMinKilobytes = 1024;
+
+/** Says so where the disk is full, or nearly. */
+function noRoom(path: string): string {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    const kilobytes = Math.floor((bavail * bsize) / 1024);
+    return kilobytes < roomMinKilobytes ? `; its disk has ${kilobytes} kB left: make room` : "";
+  } catch {
+    return "";
+  }
+}
 
 function isLocked(thrown: unknown): boolean {
   const errcode = errcodeOf(thrown instanceof KeyturnError ? thrown.cause : thrown);

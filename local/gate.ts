@@ -97,6 +97,11 @@ export class Gate {
     for (const call of [...this.#calls.splice(0), ...this.#frozen.splice(0)]) this.#goOn(call, "done");
   }
 
+  /** Whoever is at work dies. */
+  bury(): void {
+    for (const call of [...this.#calls, ...this.#frozen]) this.#die(call);
+  }
+
   #wait(worker: string, what: string): Promise<Fate> {
     if (this.#dead.has(worker)) return new Promise(() => undefined);
     if (this.#healthy) return Promise.resolve("done");

@@ -41,8 +41,14 @@ export function keyPlace(
 /** Undefined where there is no key yet; a key that cannot be used throws. */
 export function readKeyring(place: KeyPlace, environment: Environment): Keyring | undefined {
   if (place.file === undefined) return new Keyring(parseKeys(environment[variable] ?? "", place));
-  const text = readPrivateFile(place.file);
-  return text === undefined ? undefined : new Keyring(parseKeys(text, place));
+  const keys = readKeyFile(place.file);
+  return keys === undefined ? undefined : new Keyring(keys);
+}
+
+/** The keys in a file that nobody else may read, the newest first; undefined where there is no file. */
+export function readKeyFile(file: string): readonly Uint8Array[] | undefined {
+  const text = readPrivateFile(file);
+  return text === undefined ? undefined : parseKeys(text, { name: file, file });
 }
 
 /** Makes a key where there is none. Of two processes that do it at once both get the same one. */

@@ -206,6 +206,10 @@ export function memoryAuditLog(): AuditLog {
     async *read(ref) {
       yield* chains.get(ref) ?? [];
     },
+    async end(ref) {
+      const { sequence = 0, hash = "" } = chains.get(ref)?.at(-1) ?? {};
+      return { sequence, hash };
+    },
     async refs() {
       return [...chains.keys()].sort();
     },

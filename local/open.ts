@@ -2,9 +2,20 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { KeyturnError } from "../core/errors.ts";
 import { newId } from "../core/identifier.ts";
-import type { AuditLog, Clock, Fingerprinter, Journal, Random, SecretStore } from "../core/ports.ts";
+import type {
+  AuditKeys,
+  AuditLog,
+  AuditRoots,
+  Clock,
+  Fingerprinter,
+  Journal,
+  Random,
+  SecretStore,
+} from "../core/ports.ts";
+import { auditKeyFile, localAuditKeys } from "./audit-keys.ts";
 import { openAuditLog } from "./audit-log.ts";
-import { brokenAudit, brokenBus, brokenTokens } from "./broken.ts";
+import { openAuditRoots } from "./audit-roots.ts";
+import { brokenAudit, brokenBus, brokenRoots, brokenTokens } from "./broken.ts";
 import { systemClock } from "./clock.ts";
 import type { Database } from "./database.ts";
 import { type LocalEventBus, openEventBus } from "./event-bus.ts";
@@ -35,6 +46,10 @@ export interface LocalStore {
   readonly journal: Journal;
   readonly bus: LocalEventBus;
   readonly audit: AuditLog;
+  readonly auditRoots: AuditRoots;
+  readonly auditKeys: AuditKeys;
+  /** Where the key is that signs the roots. */
+  readonly auditKeyFile: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly fingerprinter: Fingerprinter;
@@ -80,6 +95,8 @@ async function openFolder(options: LocalOptions): Promise<LocalStore> {
     await openEventBus(file("events.db"), isNew, { clock, waker }).catch(brokenBus(waker)),
   );
   const audit = opened.use(await openAuditLog(file("audit"), isNew).catch(brokenAudit));
+  const auditRoots = opened.use(await openAuditRoots(file("audit")).catch(brokenRoots));
+  const signingKey = auditKeyFile(options.key, installation, environment);
   const tokens = opened.use(
     await openTokens(file("tokens.db"), isNew, { clock, random: systemRandom }).catch(brokenTokens),
   );
@@ -92,6 +109,13 @@ async function openFolder(options: LocalOptions): Promise<LocalStore> {
     journal,
     bus,
     audit,
+    auditRoots,
+    auditKeys: localAuditKeys(
+      signingKey,
+      auditRoots,
+      `Signs the roots of the audit of ${path}. Keep a copy elsewhere.`,
+    ),
+    auditKeyFile: signingKey,
     clock,
     random: systemRandom,
     fingerprinter: keyring.fingerprinter,

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { openAuditLog } from "./audit-log.ts";
 import { systemClock } from "./clock.ts";
+import { Database } from "./database.ts";
 import { openEventBus } from "./event-bus.ts";
 import { exists } from "./files.ts";
 import { openJournal } from "./journal.ts";
@@ -45,12 +46,21 @@ const parts = [
   },
 ] as const;
 
-/** Looks at the parts of a store's folder. A folder without secrets is no store, and nothing is said of it here. */
+/**
+ * Looks at the parts of a store's folder, each of them as a whole. A folder without secrets is no store, and nothing is said of it here;
+ * damaged secrets are thrown, for nothing but a backup brings them back.
+ */
 export async function damagedParts(folder: string): Promise<readonly DamagedPart[]> {
-  if (!exists(join(folder, "secrets.db"))) return [];
+  const secrets = join(folder, "secrets.db");
+  if (!exists(secrets)) return [];
+  await Database.check(secrets);
   const damaged: DamagedPart[] = [];
   for (const { name, loses, open } of parts) {
-    const problem = await problemOf(() => open(join(folder, name), false));
+    const path = join(folder, name);
+    const problem = await problemOf(async () => {
+      (await open(path, false))[Symbol.dispose]();
+      await Database.check(path);
+    });
     if (problem !== undefined) damaged.push({ name, problem, loses });
   }
   return damaged;
@@ -77,9 +87,9 @@ export async function renewParts(folder: string, now: number): Promise<readonly 
 }
 
 /** Damage is a finding; an outage, or a file of a newer Keyturn, is not for us to mend. */
-async function problemOf(open: () => Promise<Disposable>): Promise<string | undefined> {
+async function problemOf(look: () => Promise<void>): Promise<string | undefined> {
   try {
-    (await open())[Symbol.dispose]();
+    await look();
     return undefined;
   } catch (thrown) {
     const error = asKeyturnError(thrown);

@@ -1,14 +1,17 @@
 import * as z from "zod/mini";
+import { RootsResult } from "./audit-roots.ts";
 import { count, flag, ref, text } from "./field.ts";
 
 const Fault = z.object({
-  kind: z.enum(["changed", "gap", "unlinked", "foreign", "unreadable", "cut-off"]),
+  kind: z.enum(["changed", "gap", "unlinked", "foreign", "unreadable", "cut-off", "replaced"]),
   sequence: count("the entry that is not as it was written"),
+  root: z.optional(count("the signed root that knows another entry, or more of them")),
 });
 
 export const AuditVerifyResult = z.object({
-  verified: flag("every chain is unbroken"),
+  verified: flag("every chain is unbroken, and so is every list of roots"),
   chains: z.array(z.object({ ref, entries: count("how many are unbroken"), fault: z.optional(Fault) })),
+  roots: z.array(RootsResult),
 });
 export type AuditVerifyResult = z.infer<typeof AuditVerifyResult>;
 

@@ -16,6 +16,9 @@ const StoreFinding = z.object({
     )
     .check(z.describe("parts that cannot be used as they are")),
   keptAside: z.array(z.string()).check(z.describe("what --fix moved aside before it made the parts anew")),
+  error: z.optional(
+    ErrorResult.check(z.describe("why it cannot be opened; nothing is known of its secrets then")),
+  ),
 });
 
 const SecretFinding = z.object({

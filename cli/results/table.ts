@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { AuditExportResult, AuditVerifyResult } from "./audit.ts";
+import { AuditKeysResult, AuditRootResult, AuditRotateKeyResult, AuditSignResult } from "./audit-roots.ts";
 import { DebtsResult } from "./debts.ts";
 import { DoctorResult } from "./doctor.ts";
 import { FailureResult } from "./failure.ts";
@@ -38,6 +39,10 @@ export const resultSchemas: Readonly<Record<string, z.ZodMiniType>> = {
   debts: DebtsResult,
   "audit verify": AuditVerifyResult,
   "audit export": AuditExportResult,
+  "audit sign": AuditSignResult,
+  "audit root": AuditRootResult,
+  "audit keys": AuditKeysResult,
+  "audit rotate-key": AuditRotateKeyResult,
   rotators: RotatorsResult,
   put: PutResult,
   "notify test": NotifyTestResult,

@@ -33,6 +33,8 @@ type Context = Pick<
 export const applicationName = "keyturn";
 /** How long a server may take to see a connection off before it is torn. */
 const farewellMs = 1_000;
+/** For how many of the longest statements an administering session may have nothing to do. */
+const idleStatements = 3;
 /** How much longer than the server's own limit we wait for it to speak: a frozen server keeps no limits. */
 const silenceMs = 1_000;
 
@@ -136,11 +138,28 @@ async function openAdministrator(context: Context): Promise<Session> {
   let admin: Admin | undefined = context.admin;
   for (;;) {
     try {
-      return await openSession(admin, "administrator", context);
+      return await limited(await openSession(admin, "administrator", context), context);
     } catch (error) {
       admin = sqlStateOf(error) === "28P01" ? await context.nextAdmin?.() : undefined;
       if (admin === undefined) throw error;
     }
+  }
+}
+
+/**
+ * A client that vanished without a word is noticed by nobody, and its session would stand there with all the rights of an administrator: the
+ * server ends it. PostgreSQL 13 and older have no such limit, and refuse a connection that asks for it.
+ */
+async function limited(session: Session, { config }: Context): Promise<Session> {
+  const limitMs = idleStatements * config.statementTimeoutMs;
+  try {
+    await session.query(
+      `SELECT set_config(name, '${limitMs}', false) FROM pg_settings WHERE name = 'idle_session_timeout' AND setting = '0'`,
+    );
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
   }
 }
 

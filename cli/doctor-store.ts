@@ -1,0 +1,69 @@
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { fileError } from "../local/files.ts";
+import { type DamagedPart, damagedParts, renewParts } from "../local/renew.ts";
+import { isServed } from "../local/wake.ts";
+import type { StoreEntry } from "../manifest/manifest.ts";
+import { failureOf } from "./each-secret.ts";
+import type { OpenManifest } from "./open.ts";
+import type { StoreFinding } from "./results/doctor.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Looks at a store's files, which come first: without a journal nothing can be said of a secret. With `fixes` damaged ones are made anew. */
+export async function attendStore(
+  opened: OpenManifest,
+  { name, path }: StoreEntry,
+  fixes: boolean,
+  terminal: Terminal,
+): Promise<StoreFinding> {
+  const place = `local: ${path}`;
+  const served = await isServed(`${path}/agents.sock`);
+  terminal.say(`store ${name} (${place})${served ? "" : ": keyturn serve does not run on it"}`);
+  const found = { store: name, place, served, damaged: [], keptAside: [] };
+  const damaged = await lookedAt(path);
+  if (damaged instanceof KeyturnError) return shut(found, damaged, terminal);
+  show(name, damaged, terminal);
+  if (damaged.length > 0 && !fixes) {
+    terminal.show("  Restore it from a backup, or run `keyturn doctor --fix`.");
+    return { ...found, damaged: damaged.map(partOf) };
+  }
+  if (damaged.length > 0 && served) {
+    throw new KeyturnError(
+      "request-refused",
+      `stop \`keyturn serve\` first: it works with the damaged files of ${path}`,
+    );
+  }
+  const keptAside = damaged.length > 0 ? await renewParts(path, Date.now()) : [];
+  for (const kept of keptAside) terminal.show(`  moved aside as ${kept}`);
+  const looked = { ...found, damaged: damaged.map(partOf), keptAside: [...keptAside] };
+  try {
+    await opened.store(name);
+    return looked;
+  } catch (thrown) {
+    return shut(looked, asKeyturnError(thrown), terminal);
+  }
+}
+
+/** An error: it cannot even be looked at. */
+async function lookedAt(path: string): Promise<readonly DamagedPart[] | KeyturnError> {
+  try {
+    return await damagedParts(path);
+  } catch (thrown) {
+    return asKeyturnError(fileError(thrown));
+  }
+}
+
+function shut(found: StoreFinding, error: KeyturnError, terminal: Terminal): StoreFinding {
+  terminal.show(`store ${found.store}  ${error.code}: ${error.message}\n  ${error.remedy}`);
+  return { ...found, error: failureOf(error) };
+}
+
+function show(store: string, damaged: readonly DamagedPart[], terminal: Terminal): void {
+  for (const { name, problem, loses } of damaged) {
+    terminal.show(`store ${store}  ${name}  ${problem}`);
+    terminal.show(`  its loss means: ${loses}`);
+  }
+}
+
+function partOf({ name, problem, loses }: DamagedPart): StoreFinding["damaged"][number] {
+  return { part: name, problem, loses };
+}

@@ -1,0 +1,73 @@
+import type { Examination, TriedVersion } from "./examine.ts";
+import type { Compromised, RotationRecord } from "./record.ts";
+import type { Mark } from "./rotator.ts";
+import { isCompromised } from "./transition.ts";
+
+/** The marks of this secret that this installation has made. */
+export function ownMarks({ marks, ref, installation }: Examination): readonly Mark[] {
+  return (marks ?? []).filter((mark) => mark.ref === ref && mark.installation === installation);
+}
+
+/** The version that agents read, as it was tried. */
+export function currentOf({ tried }: Examination): TriedVersion | undefined {
+  return tried.find(({ stage }) => stage === "current");
+}
+
+/** What the audit says has leaked, by value too where the value can still be read: a rollback gives it a new version. */
+export function toldCompromised({ chain, tried }: Examination): readonly Compromised[] {
+  return chain.compromised.map((entry) => {
+    const known = tried.find(({ version }) => version === entry.version);
+    return known === undefined ? entry : { ...entry, fingerprint: known.fingerprint };
+  });
+}
+
+/** What has leaked, or was shut at the target on purpose without the journal's knowledge, must never be let in again. */
+export function wasCut(seen: Examination, version: TriedVersion): boolean {
+  const known = seen.record !== undefined && isCompromised(seen.record, version);
+  const told = toldCompromised(seen).some(
+    (entry) => entry.version === version.version || entry.fingerprint === version.fingerprint,
+  );
+  const shut = ownMarks(seen).some(
+    ({ verb, fingerprint }) => verb === "retire" && fingerprint === version.fingerprint,
+  );
+  return known || told || shut;
+}
+
+/** A candidate that the target lets in, and that nobody wants to be refused. */
+export function liveCandidate(seen: Examination): TriedVersion | undefined {
+  const owed = new Set(isOutdated(seen) ? [] : seen.record?.debts.map(({ fingerprint }) => fingerprint));
+  return seen.tried.find(
+    (one) =>
+      one.stage === "pending" &&
+      one.verdict === "accepted" &&
+      !owed.has(one.fingerprint) &&
+      !wasCut(seen, one),
+  );
+}
+
+/** The store lacks what is current by the journal, or has it as a candidate still: it is older than the journal. */
+export function isStoreBehind({ record, versions }: Examination): boolean {
+  const expected = record?.current?.version;
+  const found = versions.find(({ version }) => version === expected);
+  return expected !== undefined && (found === undefined || found.stage === "pending");
+}
+
+/** What the record says of the course of things is not to be believed: there is none, or it is an old one. */
+export function isOutdated(seen: Examination): boolean {
+  return seen.record === undefined || behindBy(seen, seen.record) !== undefined;
+}
+
+/** The journal is saved before anything is told to the target or the audit: whatever knows more than it does is newer. */
+export function behindBy(seen: Examination, record: RotationRecord): string | undefined {
+  const { chain } = seen;
+  const highest = Math.max(0, ...ownMarks(seen).map((mark) => mark.seen));
+  if (highest > record.epoch) {
+    return `the target has seen epoch ${highest}, and the journal is at ${record.epoch}`;
+  }
+  if (chain.isForked) {
+    return `the audit has ${chain.end.sequence} entries, and where the journal wants to write there is another one`;
+  }
+  return chain.end.sequence > record.audit.sequence
+    ? `the audit has ${chain.end.sequence} entries, and the journal knows of ${record.audit.sequence}`
+    : undefined;
+}

@@ -1,0 +1,92 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import * as z from "zod/mini";
+import { type Boundary, type Fate, type Job, type Order, Report } from "./wire.ts";
+
+interface WorkerPlace {
+  /** The folder of the store, and the one under which its key is. */
+  readonly path: string;
+  readonly configuration: string;
+  /** Where compiled code is kept. */
+  readonly compiled: string;
+}
+
+/** How a piece of work has ended; `gone` is the end of the process. */
+export type Ended = Extract<Report, { said: "rests" | "threw" }> | { readonly said: "gone" };
+
+/** Decides what becomes of a call. Undefined: never, the process is gone. */
+export type Decide = (boundary: Boundary) => Promise<Fate | undefined>;
+
+/** A worker process, in the hands of whoever started it. */
+export class WorkerProcess {
+  readonly #child: ChildProcess;
+  #decide: Decide = async () => "go on";
+  #ended: (ended: Ended) => void = () => undefined;
+  #failed: (reason: unknown) => void = () => undefined;
+  #ready: () => void = () => undefined;
+  readonly #isReady: Promise<void>;
+
+  private constructor({ path, configuration, compiled }: WorkerPlace) {
+    const file = fileURLToPath(new URL("./worker.ts", import.meta.url));
+    this.#child = fork(file, [path, configuration], {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      // Very many are started: what was compiled for one is there for the next.
+      env: { ...process.env, NODE_COMPILE_CACHE: compiled },
+    });
+    this.#isReady = new Promise((resolve, reject) => {
+      this.#ready = resolve;
+      this.#child.once("exit", () => reject(new Error("a worker ended before it was ready")));
+    });
+    this.#child.on("message", (json) => this.#hear(z.parse(Report, json)));
+    this.#child.on("exit", () => this.#ended({ said: "gone" }));
+  }
+
+  static async start(place: WorkerPlace): Promise<WorkerProcess> {
+    const started = new WorkerProcess(place);
+    process.once("exit", started.kill);
+    started.#child.once("exit", () => process.off("exit", started.kill));
+    await started.#isReady;
+    return started;
+  }
+
+  /** Gives the worker a piece of work, one at a time; `decide` is asked at every boundary, where there is one. */
+  async reconcile(job: Omit<Job, "isWatched">, decide?: Decide): Promise<Ended> {
+    this.#decide = decide ?? (async () => "go on");
+    const ended = new Promise<Ended>((resolve, reject) => {
+      this.#ended = resolve;
+      this.#failed = reject;
+    });
+    this.#order({ do: "reconcile", ...job, isWatched: decide !== undefined });
+    return ended;
+  }
+
+  /** SIGKILL: nothing of it runs any more. */
+  readonly kill = (): void => {
+    this.#child.kill("SIGKILL");
+  };
+
+  /** SIGSTOP: nothing of it runs until it is continued. */
+  stop(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  continue(): void {
+    this.#child.kill("SIGCONT");
+  }
+
+  #hear(report: Report): void {
+    if (report.said === "ready") this.#ready();
+    else if (report.said === "at") this.#meet(report).catch(this.#failed);
+    else this.#ended(report);
+  }
+
+  async #meet({ call, ...boundary }: Extract<Report, { said: "at" }>): Promise<void> {
+    const fate = await this.#decide(boundary);
+    if (fate !== undefined) this.#order({ do: "meet", call, fate });
+  }
+
+  #order(order: Order): void {
+    // To one that is gone nothing needs to be said.
+    this.#child.send(order, () => undefined);
+  }
+}

@@ -1,0 +1,65 @@
+import * as z from "zod/mini";
+import { isGone, workerName } from "../cli/who.ts";
+import { asKeyturnError } from "../core/errors.ts";
+import type { Ports } from "../core/ports.ts";
+import { reconcile } from "../core/reconcile.ts";
+import { openLocal } from "../local/open.ts";
+import { loadRotator } from "../rotators/registry.ts";
+import { driverWithBoundaries, type Meet, withBoundaries } from "./boundaries.ts";
+import { managed, movedClock } from "./managed.ts";
+import { type Fate, type Job, Order, type Report } from "./wire.ts";
+
+/** The process that is killed and stopped: a worker on the real local store, which asks at every boundary what becomes of it. */
+async function main(path: string, configuration: string): Promise<void> {
+  const say = (report: Report): void => void process.send?.(report);
+  const local = await openLocal({ path, environment: { XDG_CONFIG_HOME: configuration } });
+  const worker = workerName("faults");
+  const waiting = new Map<number, (fate: Fate) => void>();
+  let calls = 0;
+  let isWatched = false;
+  let movedMs = 0;
+  const meet: Meet = async (boundary) => {
+    if (!isWatched) return "go on";
+    calls += 1;
+    const call = calls;
+    const fate = new Promise<Fate>((go) => waiting.set(call, go));
+    say({ said: "at", call, ...boundary });
+    return fate;
+  };
+  driverWithBoundaries(meet);
+
+  const work = async (job: Job): Promise<void> => {
+    const secret = managed({ ref: job.ref, type: job.type, config: job.config, admin: job.admin });
+    const ports: Ports = {
+      ...local,
+      clock: movedClock(() => movedMs),
+      log: () => undefined,
+      secrets: { get: (ref) => (ref === job.ref ? secret : undefined), refs: () => [job.ref] },
+      rotators: { load: loadRotator },
+    };
+    ({ isWatched, movedMs } = job);
+    try {
+      const { record, until } = await reconcile(job.ref, withBoundaries(ports, meet), { worker, isGone });
+      const { state } = record;
+      const why = state.phase === "halted" ? `${state.from}: ${state.code}: ${state.reason}` : "";
+      say({ said: "rests", phase: state.phase, until, why });
+    } catch (thrown) {
+      const { code, message } = asKeyturnError(thrown);
+      say({ said: "threw", code, message });
+    }
+  };
+  process.on("message", (json) => {
+    const order = z.parse(Order, json);
+    if (order.do === "reconcile") return void work(order);
+    waiting.get(order.call)?.(order.fate);
+    waiting.delete(order.call);
+  });
+  // A supervisor that is gone gives no more orders.
+  process.on("disconnect", () => process.exit(0));
+  say({ said: "ready" });
+}
+
+const [, , path, configuration] = process.argv;
+if (process.send !== undefined && path !== undefined && configuration !== undefined) {
+  await main(path, configuration);
+}

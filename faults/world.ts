@@ -1,0 +1,153 @@
+import { adopt } from "../core/adopt.ts";
+import { request, storeValue, versionMark } from "../core/operate.ts";
+import type { Ports } from "../core/ports.ts";
+import type { RotationRecord, VersionMark } from "../core/record.ts";
+import type { Answer } from "../core/request.ts";
+import { rotationOf } from "../core/transition.ts";
+import type { PostgresServer } from "../integration/postgres-server.ts";
+import { loadRotator } from "../rotators/registry.ts";
+import type { Lane } from "./lane.ts";
+import { managed, movedClock } from "./managed.ts";
+import { Reader } from "./reader.ts";
+import type { Subject } from "./subjects.ts";
+import type { Boundary } from "./wire.ts";
+import type { Decide, WorkerProcess } from "./worker-process.ts";
+
+/** It does not come to rest by itself. */
+export class Unsettled extends Error {
+  readonly ending: "halted" | "stuck";
+
+  constructor(ending: "halted" | "stuck", message: string) {
+    super(message);
+    this.ending = ending;
+  }
+}
+
+const turnsMax = 100;
+let worlds = 0;
+let arranged: Promise<unknown> = Promise.resolve();
+
+/** One after the other: the database administrator has one session. */
+function arrange(subject: Subject, server: PostgresServer): ReturnType<Subject["arrange"]> {
+  const arranging = arranged.then(() => subject.arrange(server));
+  arranged = arranging.catch(() => undefined);
+  return arranging;
+}
+
+/** One secret with a target and an administering login of its own, under Keyturn, its first credential in use. */
+export class World {
+  readonly ref: string;
+  readonly ports: Ports;
+  readonly reader: Reader;
+  readonly target: Awaited<ReturnType<Subject["arrange"]>>;
+  readonly #subject: Subject;
+  #movedMs = 0;
+  /** Whether the last call may have changed what a reader finds. */
+  #isStale = false;
+
+  private constructor(
+    ref: string,
+    subject: Subject,
+    target: World["target"],
+    lane: Lane,
+    server: PostgresServer,
+  ) {
+    this.ref = ref;
+    this.target = target;
+    this.#subject = subject;
+    const { local } = lane;
+    const secret = managed({ ref, type: subject.type, config: target.config, admin: this.#adminRef });
+    this.ports = {
+      ...local,
+      clock: movedClock(() => this.#movedMs),
+      log: () => undefined,
+      secrets: { get: (name) => (name === ref ? secret : undefined), refs: () => [ref] },
+      rotators: { load: loadRotator },
+    };
+    this.reader = new Reader(ref, local.store, server, subject.overlap);
+  }
+
+  static async open(subject: Subject, lane: Lane, server: PostgresServer): Promise<World> {
+    worlds += 1;
+    const target = await arrange(subject, server);
+    const world = new World(`faults/${worlds}`, subject, target, lane, server);
+    await storeValue(world.#adminRef, world.ports, target.admin, {});
+    if (target.administersItself) await adopt(world.ref, world.ports, target.admin, "faults");
+    await world.rotate();
+    for (let turn = 0; turn < turnsMax; turn += 1) {
+      if (await world.#turn(lane.second)) break;
+    }
+    await world.reader.look("before the fault");
+    return world;
+  }
+
+  /** Asks for a rotation; gives its version where it begins at once. */
+  async rotate(): Promise<string | undefined> {
+    const { record } = await request(this.ref, this.ports, { kind: "rotate", by: "faults" });
+    return rotationOf(record.state)?.id;
+  }
+
+  async cancel(): Promise<Answer["answer"]> {
+    const { answer } = await request(this.ref, this.ports, { kind: "cancel", by: "faults", insist: false });
+    return answer;
+  }
+
+  /** The value that is current at this moment has leaked; gives which it was. */
+  async leak(): Promise<VersionMark> {
+    const version = await versionMark(this.ref, this.ports, "current");
+    await request(this.ref, this.ports, { kind: "emergency", by: "faults", version, cutFirst: false });
+    return version;
+  }
+
+  /** So much later that no lease holds anybody any more. */
+  later(): void {
+    this.#movedMs += 200_000;
+  }
+
+  async record(): Promise<RotationRecord> {
+    const loaded = await this.ports.journal.load(this.ref);
+    if (loaded === undefined) throw new Error(`${this.ref} has no record`);
+    return loaded.record;
+  }
+
+  /** Lets a worker go on until there is nothing left to do, a reader looking on; every wait is skipped. */
+  async settle(worker: WorkerProcess): Promise<void> {
+    for (let turn = 0; turn < turnsMax; turn += 1) {
+      if (await this.#turn(worker, async (boundary) => this.pass(boundary))) return;
+    }
+    const { state } = await this.record();
+    throw new Unsettled("stuck", `does not come to rest: ${state.phase}`);
+  }
+
+  /** A boundary at which nothing happens but that a reader looks, if what it finds may be another than before. */
+  async pass({ what }: Boundary): Promise<"go on"> {
+    if (this.#isStale) await this.reader.look(`at ${what}`);
+    this.#isStale = /^store\.(save|promote|discard|disable)|^pg\.query (?!SELECT)/.test(what);
+    return "go on";
+  }
+
+  /** One piece of work of a worker; true when there is nothing left to do. */
+  async #turn(worker: WorkerProcess, decide?: Decide): Promise<boolean> {
+    const ended = await this.work(worker, decide);
+    if (ended.said === "gone") throw new Error("a worker is gone that nobody has killed");
+    if (ended.said === "threw") {
+      this.#movedMs += 1_000;
+      return false;
+    }
+    if (ended.phase === "halted") throw new Unsettled("halted", `halted in ${ended.why}`);
+    if (ended.until === undefined) return true;
+    this.#movedMs += Math.max(1, ended.until - this.ports.clock.now());
+    return false;
+  }
+
+  work(worker: WorkerProcess, decide?: Decide) {
+    const { ref, target } = this;
+    const admin = this.#adminRef;
+    const job = { ref, type: this.#subject.type, config: target.config, admin, movedMs: this.#movedMs };
+    return worker.reconcile(job, decide);
+  }
+
+  get #adminRef(): string {
+    return this.target.administersItself ? this.ref : `${this.ref}/admin`;
+  }
+}
