@@ -74,4 +74,11 @@ describe("the fingerprints of fields", () => {
     expect(Object.keys(fields)).toEqual(["one", "other"]);
     expect(JSON.stringify(fields)).not.toContain(one);
   });
+
+  test("are given where only the end of a long text is varied", () => {
+    const dull = "a".repeat(70);
+    expect(fingerprintFields({ dull: new Secret(dull) }, fingerprinter)).toEqual({});
+    const fields = fingerprintFields({ varied: new Secret(`${dull}q9Xv2LmT8rZk4WcN`) }, fingerprinter);
+    expect(Object.keys(fields)).toEqual(["varied"]);
+  });
 });

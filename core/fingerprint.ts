@@ -22,7 +22,7 @@ export function createFingerprinter(
 
 function prepared({ id, bytes }: FingerprintKey): (text: string) => string {
   const key = createSecretKey(bytes);
-  return (text) => `${id}:${createHmac("sha256", key).update(text, "utf8").digest("hex").slice(0, 32)}`;
+  return (text) => `${id}:${createHmac("sha256", key).update(text).digest("hex").slice(0, 32)}`;
 }
 
 /**

@@ -15,6 +15,7 @@ describe("redact", () => {
     ["as it is", `the server said ${value}!`],
     ["in a URL", `postgres://app:${encodeURIComponent(value)}@host/db`],
     ["in JSON", JSON.stringify({ error: { password: value } })],
+    ["in a longer text in JSON", JSON.stringify({ message: `the server said ${value}!` })],
     ["in base64", `Basic ${Buffer.from(value).toString("base64")}`],
     ["several times", `${value}${value} ${value}`],
   ])("takes a value out %s", (_, text) => {

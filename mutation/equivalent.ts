@@ -9,4 +9,33 @@ export interface Equivalent {
   readonly reason: string;
 }
 
-export const equivalents: readonly Equivalent[] = [];
+const idle = {
+  source: "core/transition.ts",
+  line: 'return state.phase === "idle" ? undefined : state.rotation;',
+  reason: "An idle state has no rotation to read either; the condition is there for the compiler.",
+};
+const telling = {
+  source: "core/fingerprint.ts",
+  reason: "A shortcut: more characters never make a text tell less, and fewer than twelve never tell enough.",
+};
+
+export const equivalents: readonly Equivalent[] = [
+  { ...idle, replacement: "false" },
+  { ...idle, replacement: '""' },
+  { ...telling, line: "if (text.length < charactersMin) return false;", replacement: "false" },
+  {
+    ...telling,
+    line: "entropyBits(text.slice(0, beginning)) >= entropyFloorBits ||",
+    replacement: "text",
+  },
+  {
+    ...telling,
+    line: "(text.length > beginning && entropyBits(text) >= entropyFloorBits)",
+    replacement: "true",
+  },
+  {
+    ...telling,
+    line: "(text.length > beginning && entropyBits(text) >= entropyFloorBits)",
+    replacement: "text.length >= beginning",
+  },
+];

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { openManifest } from "../cli/open.ts";
-import { request, storeValue } from "../core/operate.ts";
-import { Secret } from "../core/secret.ts";
-import { type Ended, runKeyturn, startKeyturn } from "./keyturn-command.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { quicken } from "./quicken.ts";
+import { openManifest } from "../../cli/open.ts";
+import { request, storeValue } from "../../core/operate.ts";
+import { Secret } from "../../core/secret.ts";
+import { type Ended, runKeyturn, startKeyturn } from "../keyturn-command.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
+import { quicken } from "../quicken.ts";
 
 const ref = "billing/db";
 const adminPassword = "canary-admin-Xq7-3f9a1c";
@@ -223,7 +223,7 @@ describe("the way of a newcomer", () => {
   test("progress that nobody reads changes nothing", async () => {
     await init();
     await json(["rotate", ref]);
-    const piped = `"${process.execPath}" "${join(import.meta.dirname, "../cli/keyturn.mjs")}" rotate ${ref} --wait 2>&1 >/dev/null | head -1; exit \${PIPESTATUS[0]}`;
+    const piped = `"${process.execPath}" "${join(import.meta.dirname, "../../cli/keyturn.mjs")}" rotate ${ref} --wait 2>&1 >/dev/null | head -1; exit \${PIPESTATUS[0]}`;
     await promisify(execFile)("bash", ["-c", piped], { cwd: directory, env: environment });
     expect(await json(["status", ref])).toMatchObject({ phase: "idle", debts: [] });
   });

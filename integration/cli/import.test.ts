@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { connect } from "../agent/index.ts";
-import { createPool } from "../agent/pg.ts";
-import { openManifest } from "../cli/open.ts";
-import { type Ended, runKeyturn, startKeyturn } from "./keyturn-command.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { quicken } from "./quicken.ts";
+import { connect } from "../../agent/index.ts";
+import { createPool } from "../../agent/pg.ts";
+import { openManifest } from "../../cli/open.ts";
+import { type Ended, runKeyturn, startKeyturn } from "../keyturn-command.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
+import { quicken } from "../quicken.ts";
 
 const ref = "billing/db";
 const adminPassword = "canary-admin-Pw4-77c2e0";

@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CommandPlace } from "./command-place.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { TmuxTerminal } from "./tmux.ts";
+import { CommandPlace } from "../command-place.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
+import { TmuxTerminal } from "../tmux.ts";
 
 const ref = "billing/db";
 const adminPassword = "canary-admin-Tm7-19ac44";
-const command = `"${process.execPath}" "${join(import.meta.dirname, "../cli/keyturn.mjs")}"`;
+const command = `"${process.execPath}" "${join(import.meta.dirname, "../../cli/keyturn.mjs")}"`;
 let postgres: PostgresServer;
 let place: CommandPlace;
 

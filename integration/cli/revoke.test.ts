@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { RevokeResult } from "../cli/results/revoke.ts";
-import { type RevokeWorld, setRevokeWorld } from "./revoke-world.ts";
-import { TmuxTerminal } from "./tmux.ts";
+import { RevokeResult } from "../../cli/results/revoke.ts";
+import { type RevokeWorld, setRevokeWorld } from "../revoke-world.ts";
+import { TmuxTerminal } from "../tmux.ts";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 const acme = numbers(12).map((index) => `acme/db${index + 10}`);
@@ -228,7 +228,7 @@ test("a second person, where the policy asks for one: signed, for these versions
 test("at a terminal the number is typed, and anything else changes nothing", async () => {
   const old = await logins(umbrella);
   await using terminal = await TmuxTerminal.open(world);
-  const command = `${process.execPath} ${join(import.meta.dirname, "../cli/keyturn.mjs")} revoke --tenant umbrella`;
+  const command = `${process.execPath} ${join(import.meta.dirname, "../../cli/keyturn.mjs")} revoke --tenant umbrella`;
   await terminal.type(`${command}; echo "code $?"`);
   expect(await terminal.waitFor(/Type 2 to cut off 2 secrets:/)).toContain("umbrella/db1");
   await terminal.type("y");

@@ -2,9 +2,9 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { CommandPlace } from "./command-place.ts";
-import { startKeyturn } from "./keyturn-command.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { CommandPlace } from "../command-place.ts";
+import { startKeyturn } from "../keyturn-command.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /** The doctor on a real PostgreSQL, as a person calls it. What it makes of a lost journal and of a restored database, the runbooks show. */
 const ref = "billing/db";

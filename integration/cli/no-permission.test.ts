@@ -3,13 +3,13 @@ import { chmodSync, chownSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { leavesOf, pathOf } from "../cli/commands-page.ts";
-import { keyturnProgram } from "../cli/main.ts";
-import { CommandPlace, expectToFit } from "./command-place.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { leavesOf, pathOf } from "../../cli/commands-page.ts";
+import { keyturnProgram } from "../../cli/main.ts";
+import { CommandPlace, expectToFit } from "../command-place.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /** Every command, called by somebody who may not open what it needs. */
-const keyturn = fileURLToPath(new URL("../cli/keyturn.mjs", import.meta.url));
+const keyturn = fileURLToPath(new URL("../../cli/keyturn.mjs", import.meta.url));
 const ref = "billing/db";
 const adminPassword = "canary-denied-admin-4Hs6";
 const isRoot = process.getuid?.() === 0;

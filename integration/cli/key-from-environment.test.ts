@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CommandPlace } from "./command-place.ts";
-import { startKeyturn } from "./keyturn-command.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { CommandPlace } from "../command-place.ts";
+import { startKeyturn } from "../keyturn-command.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 const adminPassword = "canary-key-admin-2Lp7";
 let postgres: PostgresServer;

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TmuxTerminal } from "./tmux.ts";
+import { TmuxTerminal } from "../tmux.ts";
 
-const keyturn = join(import.meta.dirname, "../cli/keyturn.mjs");
+const keyturn = join(import.meta.dirname, "../../cli/keyturn.mjs");
 let directory: string;
 let environment: NodeJS.ProcessEnv;
 

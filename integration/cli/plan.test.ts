@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { CommandPlace } from "./command-place.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { CommandPlace } from "../command-place.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /** The dry run on a real PostgreSQL: what it says, and that it leaves no trace anywhere. */
 const ref = "billing/db";

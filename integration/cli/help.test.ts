@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseDocument } from "yaml";
-import { leavesOf, pathOf } from "../cli/commands-page.ts";
-import { keyturnProgram } from "../cli/main.ts";
-import { startReceiver } from "../notify/receiver.contract.ts";
-import { CommandPlace } from "./command-place.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { quicken } from "./quicken.ts";
+import { leavesOf, pathOf } from "../../cli/commands-page.ts";
+import { keyturnProgram } from "../../cli/main.ts";
+import { startReceiver } from "../../notify/receiver.contract.ts";
+import { CommandPlace } from "../command-place.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
+import { quicken } from "../quicken.ts";
 
 /** Runs every example of every `--help`, as it is written, in one folder, in an order in which a person would. */
-const keyturn = fileURLToPath(new URL("../cli/keyturn.mjs", import.meta.url));
+const keyturn = fileURLToPath(new URL("../../cli/keyturn.mjs", import.meta.url));
 const ref = "billing/db";
 const adminPassword = "canary-help-admin-5Rk1";
 const appPassword = "canary-help-app-8Vd6";
@@ -167,11 +167,11 @@ const situations: Readonly<Record<string, Situation>> = {
   serve: { as: (line) => ended(line, "TERM") },
 };
 
-/** A command that goes on for ever, ended by a person after two seconds. */
+/** A command that goes on for ever, ended by a person after a while. */
 function ended(line: string, signal: "INT" | "TERM"): string {
   return line.replace(
     "keyturn",
-    `timeout --preserve-status --signal=${signal} 2 "${process.execPath}" "${keyturn}"`,
+    `timeout --preserve-status --signal=${signal} 6 "${process.execPath}" "${keyturn}"`,
   );
 }
 

@@ -10,8 +10,8 @@ import {
 import { join } from "node:path";
 import type pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { CommandPlace } from "./command-place.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { CommandPlace } from "../command-place.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /** A file of the store that was cut in half, or has a bit turned over: what the command says, what it mends, and what it leaves alone. */
 const ref = "billing/db";

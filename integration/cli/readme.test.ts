@@ -6,14 +6,14 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startKeyturn } from "./keyturn-command.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { startKeyturn } from "../keyturn-command.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /**
  * Does what the README's "Five minutes" says, block by block, in a folder of its own. Only what must differ is replaced: the server's name
  * and port, and `psql`, which not every machine has.
  */
-const at = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const section = readFileSync(at("README.md"), "utf8").split("## Five minutes")[1]?.split("\n## ")[0] ?? "";
 const blocks = [...section.matchAll(/```(sql|sh|ts)\n([\s\S]*?)```/g)].map(([, language, text]) => ({
   language,

@@ -2,15 +2,15 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseDocument } from "yaml";
-import { leavesOf, pathOf } from "../cli/commands-page.ts";
-import { keyturnProgram } from "../cli/main.ts";
-import { canaries, channelValues } from "../notify/channels.contract.ts";
-import { type Receiver, startReceiver } from "../notify/receiver.contract.ts";
-import { CommandPlace } from "./command-place.ts";
-import { startKeyturn } from "./keyturn-command.ts";
-import { type OtlpReceiver, startOtlpReceiver } from "./otlp-receiver.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { ProcessWatch } from "./process-watch.ts";
+import { leavesOf, pathOf } from "../../cli/commands-page.ts";
+import { keyturnProgram } from "../../cli/main.ts";
+import { canaries, channelValues } from "../../notify/channels.contract.ts";
+import { type Receiver, startReceiver } from "../../notify/receiver.contract.ts";
+import { CommandPlace } from "../command-place.ts";
+import { startKeyturn } from "../keyturn-command.ts";
+import { type OtlpReceiver, startOtlpReceiver } from "../otlp-receiver.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
+import { ProcessWatch } from "../process-watch.ts";
 
 /** A day with every command, the service, its notifications and its telemetry: no secret value is anywhere but where it belongs. */
 const ref = "billing/db";

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { Log, Result } from "sarif";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod/mini";
-import { LintResult } from "../cli/results/lint.ts";
-import { lintRules } from "../manifest/lint.ts";
-import { type Ended, runKeyturn, startKeyturn } from "./keyturn-command.ts";
+import { LintResult } from "../../cli/results/lint.ts";
+import { lintRules } from "../../manifest/lint.ts";
+import { type Ended, runKeyturn, startKeyturn } from "../keyturn-command.ts";
 
 let directory = "";
 beforeEach(() => {

@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { openManifest } from "../cli/open.ts";
-import { request } from "../core/operate.ts";
-import { halt } from "../core/transition.ts";
-import { CommandPlace } from "./command-place.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { openManifest } from "../../cli/open.ts";
+import { request } from "../../core/operate.ts";
+import { halt } from "../../core/transition.ts";
+import { CommandPlace } from "../command-place.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /** Each runbook's commands, run as they are written, in the situation that the page is about. */
-const folder = fileURLToPath(new URL("../docs/runbooks", import.meta.url));
-const keyturn = fileURLToPath(new URL("../cli/keyturn.mjs", import.meta.url));
+const folder = fileURLToPath(new URL("../../docs/runbooks", import.meta.url));
+const keyturn = fileURLToPath(new URL("../../cli/keyturn.mjs", import.meta.url));
 const ref = "billing/db";
 const adminPassword = "canary-runbook-admin-7Qx2";
 

@@ -2,12 +2,12 @@ import { execFile, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { CommandPlace } from "./command-place.ts";
-import type { Ended } from "./keyturn-command.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { CommandPlace } from "../command-place.ts";
+import type { Ended } from "../keyturn-command.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /** The command where its store cannot grow: it says so, no login is lost, and it goes on when there is room again. */
-const keyturn = fileURLToPath(new URL("../cli/keyturn.mjs", import.meta.url));
+const keyturn = fileURLToPath(new URL("../../cli/keyturn.mjs", import.meta.url));
 const ref = "billing/db";
 const adminPassword = "canary-full-disk-admin-2Lq8";
 const outages = /(store|journal|bus|audit)-unavailable/;
