@@ -391,7 +391,7 @@ describe("bad input is told clearly, before anything has changed", () => {
 
   test("a wrong administering password", async () => {
     await init({}, "not-the-password-5511");
-    await refuses(["rotate", ref], 3, "keyturn_admin", "admin-refused", "keyturn init");
+    await refuses(["rotate", ref], 3, "keyturn_admin", "admin-refused", "keyturn put");
     // Set right, the same command works: nothing was left behind.
     await json(initArgs(), { input: JSON.stringify({ username: "keyturn_admin", password: adminPassword }) });
     expect(await json(["rotate", ref])).toMatchObject({ rotated: true });
