@@ -20,7 +20,7 @@ export class TmuxTerminal implements AsyncDisposable {
     const { directory, environment, columns = 110, rows = 24 } = options;
     const size = ["-x", String(columns), "-y", String(rows)];
     // A plain shell: nothing of a person's own settings, and a prompt that can be waited for.
-    const shell = "env -u TMUX PS1='ready> ' bash --noprofile --norc";
+    const shell = "env -u TMUX -u CI -u NO_COLOR PS1='ready> ' bash --noprofile --norc";
     const args = [
       "-f",
       "/dev/null",
