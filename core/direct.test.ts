@@ -3,6 +3,7 @@ import { memoryPorts } from "../local/memory-ports.ts";
 import { modelTarget } from "../local/model-target.ts";
 import { diagnose } from "./diagnose.ts";
 import { cutDirectly, type DirectAccess, liveLogins } from "./direct.ts";
+import { KeyturnError } from "./errors.ts";
 import { examine } from "./examine.ts";
 import { request } from "./operate.ts";
 import { reconcile } from "./reconcile.ts";
@@ -76,4 +77,16 @@ test("leaves alone what was not named, and what belongs to another secret", asyn
   expect(await liveLogins(others)).toEqual([]);
   expect(await cutDirectly(others, [username])).toEqual([]);
   expect(target.accepts(username, password)).toBe(true);
+});
+
+test("whatever the target says, the administering login is in no error", async () => {
+  const { access, target } = await world();
+  const admin = new Secret('{"username":"root","password":"canary-direct-9Tq4"}');
+  const inspect = async (): Promise<never> => {
+    throw new KeyturnError("unreachable", `cannot send ${admin.reveal()}`);
+  };
+  const telling: DirectAccess = { ...access, admin, rotator: { ...target.bothLive, inspect } };
+  const error = await liveLogins(telling).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: "unreachable", message: "cannot send [redacted]" });
+  expect(error).not.toHaveProperty("cause");
 });

@@ -1,4 +1,4 @@
-import { KeyturnError } from "./errors.ts";
+import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { newId } from "./identifier.ts";
 import type { ManagedSecret, Ports } from "./ports.ts";
 import { Redactor, redactingLog } from "./redact.ts";
@@ -90,7 +90,8 @@ async function directly<Result>(
     );
   } catch (thrown) {
     await session.close(thrown);
-    throw thrown;
+    const { code, message } = asKeyturnError(thrown);
+    throw new KeyturnError(code, redactor.redact(message));
   } finally {
     await session.close();
   }
