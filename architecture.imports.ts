@@ -11,11 +11,28 @@ interface Room {
 }
 
 /** Drivers are optional: whoever has no such target does not install them. A credential type needs one at most. */
-const drivers = ["pg"];
+const drivers = ["pg", "@aws-sdk/client-iam"];
+
+/** What the side of AWS may use; it is bundled for each function, with nothing in it that the function does not import. */
+const awsClients = [
+  "@aws-sdk/client-dynamodb",
+  "@aws-sdk/client-eventbridge",
+  "@aws-sdk/client-kms",
+  "@aws-sdk/client-lambda",
+  "@aws-sdk/client-s3",
+  "@aws-sdk/client-secrets-manager",
+  "@aws-sdk/client-sns",
+  "@aws-sdk/client-sqs",
+  "@aws-sdk/client-sts",
+];
 
 const rooms: Readonly<Record<string, Room>> = {
   core: { ours: ["core"], packages: ["zod/mini"], node: ["node:crypto", "node:util"] },
   rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers] },
+  functions: {
+    ours: ["functions", "core", "rotators", "manifest", "telemetry"],
+    packages: ["zod/mini", "aws-lambda", ...awsClients],
+  },
   manifest: { ours: ["manifest", "core"], packages: ["croner", "yaml", "zod"] },
   local: {
     ours: ["local", "core", "manifest", "notify/ledger.ts", "notify/notice.ts"],

@@ -53,6 +53,7 @@ export function exitCodeOf(code: ErrorCode): number {
     case "tls-failed":
     case "admin-refused":
     case "admin-lacks-rights":
+    case "role-lacks-rights":
     case "not-managed":
     case "login-refused":
     case "not-authenticated":

@@ -37,6 +37,11 @@ const table = {
     disposition: "retry",
     remedy: "Look at the target: it accepts what it should refuse, or does not say.",
   },
+  "role-lacks-rights": {
+    disposition: "retry",
+    remedy:
+      "Grant the function's or your own role what the message names; a fresh grant takes seconds to hold.",
+  },
   conflict: { disposition: "retry", remedy: "Another worker moved first; read again." },
 
   // What was asked for cannot be done as it stands.
