@@ -6,7 +6,7 @@ import type { Loaded, Ports, SecretStore, StoredSecret } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord } from "./record.ts";
 import { Redactor, redactingLog } from "./redact.ts";
-import type { Finding, RawContext } from "./rotator.ts";
+import type { Finding, RawContext, Rotator } from "./rotator.ts";
 import type { Secret } from "./secret.ts";
 import { Session } from "./session.ts";
 import { contextOf, protect, type Stand } from "./stand.ts";
@@ -22,7 +22,7 @@ export interface Adopted {
 }
 
 /** Another import of the secret may move first; it is looked at again then, so often. */
-const triesMax = 5;
+const triesMax = 10;
 
 /**
  * Brings an existing credential under Keyturn without resetting it: it has to log in, becomes the store's current, is marked as managed at
@@ -69,7 +69,7 @@ async function within<Result>(
   } catch (thrown) {
     const error = asKeyturnError(thrown);
     await session.close(error);
-    throw new KeyturnError(error.code, redactor.redact(error.message), { cause: error.cause });
+    throw new KeyturnError(error.code, redactor.redact(error.message));
   } finally {
     await session.close();
   }
@@ -132,6 +132,8 @@ class Adoption {
     if (mark === undefined) {
       throw new KeyturnError("request-refused", `type ${rotator.type} cannot take over what is there`);
     }
+    // Before anything is looked at: of several that have seen the same, only one can store its value.
+    const current = await this.#stored.read(record.ref, "current");
     const { epoch, fingerprint, isMarked } = await this.#standing();
     const isKnown = this.#isCurrent();
     const fields = fingerprintFields(rotator.secretFields(this.#value), ports.fingerprinter);
@@ -143,9 +145,9 @@ class Adoption {
     if (objection !== undefined) throw new KeyturnError("request-refused", objection);
     await this.#assertReady(epoch);
     await this.#prove();
-    const { version } = await this.#store();
+    const { version } = await this.#store(current);
     await ports.journal.remember(record.ref, version, fields);
-    await mark(this.#value, await this.#context(version, fingerprint, epoch));
+    await this.#mark(mark, await this.#context(version, fingerprint, epoch));
     await this.#assertCurrent(version);
     const now = ports.clock.now();
     const adopted = { ...record, epoch, current: { version, fingerprint, since: now }, dueAt: now };
@@ -214,11 +216,21 @@ class Adoption {
     await this.#stand.rotator.test({ pending: this.#value, current: undefined }, await this.#context());
   }
 
+  /** Another import of the login in other words may have marked it since it was looked at, at the same epoch or beyond: it is looked at again. */
+  async #mark(mark: NonNullable<Rotator["adopt"]>, context: RawContext): Promise<void> {
+    try {
+      await mark(this.#value, context);
+    } catch (thrown) {
+      const { code, message } = asKeyturnError(thrown);
+      if (code !== "fence-conflict" && code !== "superseded") throw thrown;
+      throw new KeyturnError("conflict", message);
+    }
+  }
+
   /** Current in the store, by whoever put it there. What another import has left pending goes on, if it is the same value. */
-  async #store(): Promise<Pick<StoredSecret, "version">> {
+  async #store(current: StoredSecret | undefined): Promise<Pick<StoredSecret, "version">> {
     const { ports, record } = this.#stand;
     const { ref } = record;
-    const current = await this.#stored.read(ref, "current");
     if (current?.value.equals(this.#value) === true) return current;
     if (current !== undefined) await this.#assertReplaceable(current);
     const pending = await this.#stored.read(ref, "pending");
@@ -226,7 +238,13 @@ class Adoption {
     if (pending !== undefined && !isMine) await this.#stored.discardPending(ref, pending.version);
     const version = isMine ? pending.version : newId(ports.random);
     const saved = await this.#stored.savePending(ref, version, this.#value);
-    await this.#stored.promote(ref, version, current?.version);
+    try {
+      await this.#stored.promote(ref, version, current?.version);
+    } catch (thrown) {
+      // Another one was faster, and what it has stored is looked at anew: this candidate is nobody's any more.
+      await this.#stored.discardPending(ref, version);
+      throw thrown;
+    }
     return saved;
   }
 

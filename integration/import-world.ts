@@ -80,11 +80,12 @@ export async function accepts({ target }: ImportWorld, value: Secret): Promise<b
 export async function rotate(world: ImportWorld): Promise<RotationRecord> {
   const { ports, clock } = world;
   await request(ref, ports, { kind: "rotate", by: "tester" });
-  for (;;) {
+  for (let turn = 0; turn < 200; turn += 1) {
     const { until, record } = await reconcile(ref, ports, { worker: "worker" });
     if (until === undefined || record.state.phase === "halted") return record;
     clock.advance(Math.max(1, until - clock.now()));
   }
+  throw new Error("the rotation never comes to its end");
 }
 
 export async function verifierOf({ target }: ImportWorld): Promise<string | null> {

@@ -24,7 +24,7 @@ export interface ModelTarget {
   setSessions(username: string, sessions: number): void;
 }
 
-export type Verb = "create" | "set" | "test" | "retire" | "refused" | "usage" | "preflight";
+export type Verb = "create" | "set" | "test" | "retire" | "refused" | "usage" | "preflight" | "adopt";
 
 interface Login {
   password: string | undefined;
@@ -127,6 +127,11 @@ export function modelTarget(): ModelTarget {
       async preflight() {
         failing("preflight");
         return [];
+      },
+      async adopt({ username }, { fence }) {
+        failing("adopt");
+        const slot = login(username);
+        if (passes(slot.fence, fence, "set")) slot.fence = { ...fence, verb: "set", seen: fence.epoch };
       },
       async cut(username, { fence }) {
         const slot = login(username);
