@@ -55,7 +55,7 @@ export interface AuditSigner {
   /** Ed25519, 32 bytes in hex. */
   readonly publicKey: string;
   /** The signature of the bytes, in base64. */
-  sign(bytes: Uint8Array): string;
+  sign(bytes: Uint8Array): Promise<string>;
 }
 
 /** The end of the list, behind which the next line comes. */
@@ -70,27 +70,27 @@ interface Written {
 }
 
 /** Puts a key at the end of the list, signed by the one before it. */
-export function introduceKey(
+export async function introduceKey(
   publicKey: string,
   signer: AuditSigner,
   end: ListEnd,
   { at, installation }: Written,
-): RootsLine {
+): Promise<RootsLine> {
   const [number, previousHash] = [end.number + 1, end.hash];
   const unsigned = { kind: "key" as const, number, at, installation, publicKey, previousHash };
-  return { ...unsigned, ...signed({ ...unsigned, keyId: keyIdOf(signer.publicKey) }, signer) };
+  return { ...unsigned, ...(await signed({ ...unsigned, keyId: keyIdOf(signer.publicKey) }, signer)) };
 }
 
 /** Puts a root at the end of the list. */
-export function signRoot(
+export async function signRoot(
   tree: Pick<RootLine, "chains" | "root" | "accepted" | "changed">,
   signer: AuditSigner,
   end: ListEnd,
   { at, installation }: Written,
-): RootLine {
+): Promise<RootLine> {
   const [number, previousHash] = [end.number + 1, end.hash];
   const unsigned = { kind: "root" as const, number, at, installation, ...tree, previousHash };
-  return { ...unsigned, ...signed({ ...unsigned, keyId: keyIdOf(signer.publicKey) }, signer) };
+  return { ...unsigned, ...(await signed({ ...unsigned, keyId: keyIdOf(signer.publicKey) }, signer)) };
 }
 
 /** The root without the list of changes. */
@@ -120,9 +120,9 @@ export function isAhead(end: ChainEnd, before: ChainEnd | undefined): boolean {
 type Signed = "hash" | "signature";
 type Unsigned = Omit<z.infer<typeof KeyLine>, Signed> | Omit<Anchor, Signed>;
 
-function signed(unsigned: Unsigned, signer: AuditSigner): Pick<Anchor, "keyId" | Signed> {
+async function signed(unsigned: Unsigned, signer: AuditSigner): Promise<Pick<Anchor, "keyId" | Signed>> {
   const { keyId } = unsigned;
-  return { keyId, hash: hashOfLine(unsigned), signature: signer.sign(signedBytes(unsigned)) };
+  return { keyId, hash: hashOfLine(unsigned), signature: await signer.sign(signedBytes(unsigned)) };
 }
 
 /** The changes are not among them: the root of the tree says what they come to. */

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, sign } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AuditSigner, RootsLine } from "./audit-root.ts";
 import type { AuditRoots } from "./ports.ts";
 import { RootsList } from "./roots-list.ts";
@@ -22,17 +22,17 @@ export function signerOf(byte: number): AuditSigner {
     .export({ format: "der", type: "spki" })
     .subarray(-32)
     .toString("hex");
-  return { publicKey, sign: (bytes) => sign(null, bytes, key).toString("base64") };
+  return { publicKey, sign: async (bytes) => sign(null, bytes, key).toString("base64") };
 }
 
 /** A key and roots, with names that are hard to keep. */
-function sampleLines(at: number): readonly RootsLine[] {
+async function sampleLines(at: number): Promise<readonly RootsLine[]> {
   const signer = signerOf(1);
   const list = new RootsList("sample");
-  const lines = [list.introduce(signer.publicKey, signer, at)];
+  const lines = [await list.introduce(signer.publicKey, signer, at)];
   for (const sequence of [1, 2, 3]) {
     const changed = [{ ref: 'a "name"\n\u2028 ünusual 😀', sequence, hash: "ab" }];
-    lines.push(list.sign({ changed, accepted: [] }, signer, at));
+    lines.push(await list.sign({ changed, accepted: [] }, signer, at));
   }
   return lines;
 }
@@ -40,11 +40,14 @@ function sampleLines(at: number): readonly RootsLine[] {
 /** Every promise of `AuditRoots`. A list's own test calls this, and adds only what is peculiar to it. */
 export function describeAuditRoots(name: string, open: () => Promise<OpenedRoots>): void {
   describe(`${name} as a list of audit roots`, () => {
-    const lines = sampleLines(1);
-    const others = sampleLines(2);
+    let lines: readonly RootsLine[];
+    let others: readonly RootsLine[];
     const conflict = { code: "conflict", disposition: "retry" };
     let opened: OpenedRoots;
     let roots: AuditRoots;
+    beforeAll(async () => {
+      [lines, others] = await Promise.all([sampleLines(1), sampleLines(2)]);
+    });
     beforeEach(async () => {
       opened = await open();
       roots = opened.roots;
@@ -81,17 +84,17 @@ export function describeAuditRoots(name: string, open: () => Promise<OpenedRoots
     });
 
     test.each([
-      ["a gap", lines.slice(3)],
-      ["another list's next line", others.slice(2, 3)],
+      ["a gap", () => lines.slice(3)],
+      ["another list's next line", () => others.slice(2, 3)],
     ])("a line that does not follow conflicts: %s", async (_, next) => {
       await append(lines.slice(0, 2));
-      await expect(append(next)).rejects.toMatchObject(conflict);
+      await expect(append(next())).rejects.toMatchObject(conflict);
       expect(await all()).toEqual(lines.slice(0, 2));
     });
 
     test("of several that append at once one wins", async () => {
-      const rivals = [3, 4, 5, 6].map((at) => sampleLines(at).slice(0, 1));
-      const ended = await Promise.allSettled(rivals.map(append));
+      const rivals = await Promise.all([3, 4, 5, 6].map(sampleLines));
+      const ended = await Promise.allSettled(rivals.map((rival) => append(rival.slice(0, 1))));
       expect(ended.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
       for (const one of ended) if (one.status === "rejected") expect(one.reason).toMatchObject(conflict);
       expect(await all()).toHaveLength(1);

@@ -45,6 +45,8 @@ export class AuditWitness {
   #list: RootsList;
   /** The end of the list as it was last read or written. */
   #seen: ListEnd = { number: 0, hash: "" };
+  /** While it signs, its list is ahead of what is written: it does one thing after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(ports: WitnessPorts) {
     this.#ports = ports;
@@ -100,8 +102,14 @@ export class AuditWitness {
     });
   }
 
+  #persist<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#turn.then(() => this.#again(work));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
   /** Others sign, too: whoever was too late looks again. */
-  async #persist<Result>(work: () => Promise<Result>): Promise<Result> {
+  async #again<Result>(work: () => Promise<Result>): Promise<Result> {
     for (let tries = 1; ; tries += 1) {
       try {
         return await work();
@@ -125,9 +133,9 @@ export class AuditWitness {
   }
 
   /** What could not be written is forgotten: the list is read again. */
-  async #append(made: () => RootsLine): Promise<void> {
+  async #append(made: () => Promise<RootsLine>): Promise<void> {
     try {
-      await this.#ports.roots.append(made());
+      await this.#ports.roots.append(await made());
       this.#see(this.#list);
     } catch (thrown) {
       this.#list = new RootsList(this.#ports.installation);

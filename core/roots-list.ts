@@ -56,22 +56,22 @@ export class RootsList {
   }
 
   /** Goes on with another key, and gives the line that says so. `signer` is the key before it, or at the beginning the key itself. */
-  introduce(publicKey: string, signer: AuditSigner, at: number): RootsLine {
-    const line = introduceKey(publicKey, signer, this, { at, installation: this.#installation });
+  async introduce(publicKey: string, signer: AuditSigner, at: number): Promise<RootsLine> {
+    const line = await introduceKey(publicKey, signer, this, { at, installation: this.#installation });
     this.#take(line);
     return line;
   }
 
-  /** Goes on with a root of the changed ends, and gives its line. */
-  sign(
+  /** Goes on with a root of the changed ends, and gives its line. A list that was not signed is of no more use. */
+  async sign(
     { changed, accepted }: Pick<RootLine, "changed" | "accepted">,
     signer: AuditSigner,
     at: number,
-  ): RootLine {
+  ): Promise<RootLine> {
     this.tree.set(changed);
     const { size: chains, root } = this.tree;
     const written = { at, installation: this.#installation };
-    const line = signRoot({ chains, root, accepted, changed }, signer, this, written);
+    const line = await signRoot({ chains, root, accepted, changed }, signer, this, written);
     this.#take(line);
     return line;
   }

@@ -78,7 +78,7 @@ function signerOf(seed: Uint8Array): AuditSigner {
   const key = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: "der", type: "pkcs8" });
   return {
     publicKey: publicKeyOf(key),
-    sign: (bytes) => sign(null, bytes, key).toString("base64"),
+    sign: async (bytes) => sign(null, bytes, key).toString("base64"),
   };
 }
 

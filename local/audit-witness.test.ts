@@ -112,6 +112,17 @@ describe("several that sign at once", () => {
     for (const one of others) await one.close();
   });
 
+  test("by one witness: one after another, and it still knows what it has written", async () => {
+    const { local, witness } = await signedOnce();
+    for (const length of [4, 5, 6]) {
+      const signing = [witness.sign(), witness.sign(), witness.sign()];
+      await grow(local, "app/db", length - 1, length);
+      await Promise.all([...signing, witness.sign()]);
+    }
+    expect(await witness.sign()).toMatchObject({ isNew: false, root: { number: 5 } });
+    expect(await verdictOn(local)).toMatchObject({ faults: [], list: { lines: 5, fault: undefined } });
+  });
+
   test("and give it new keys meanwhile", async () => {
     const { local, options } = await signedOnce();
     const others = await Promise.all([1, 2].map(() => openLocal(options)));
