@@ -104,24 +104,24 @@ function takeBackPending(record: RotationRecord, around: Surroundings): Transiti
 function urgently(record: RotationRecord, around: Surroundings): Transition {
   const { state } = record;
   const { now } = around;
-  const rotation = rotationOf(state);
   const again = { attempts: 0, notBefore: now };
   switch (state.phase) {
     case "create":
     case "set":
     case "test":
       // What brings the leaked value itself back is no successor.
-      if (isCompromised(record, state.rotation.restores)) return supersede(record, rotation?.pending, around);
+      if (isCompromised(record, state.rotation.restores))
+        return supersede(record, state.rotation.pending, around);
       return stay({
         ...record,
         state: { ...state, ...again, rotation: { ...state.rotation, urgent: true } },
       });
     case "undo":
       // Its id is never used again: a worker of the undo may still be about to put the candidate aside.
-      return supersede(record, rotation?.pending ?? rotation?.restores, around);
+      return supersede(record, state.rotation.pending ?? state.rotation.restores, around);
     case "grace":
     case "retire":
-      return supersede(record, rotation?.previous, around);
+      return supersede(record, state.rotation.previous, around);
     case "idle":
     case "finish":
     case "announce":

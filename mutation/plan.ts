@@ -16,4 +16,27 @@ export const plans: readonly Plan[] = [
   { source: "core/redact.ts", tests: ["core/redact.test.ts"], leastPercent: 95 },
   { source: "core/fingerprint.ts", tests: ["core/fingerprint.test.ts"], leastPercent: 95 },
   { source: "core/fleet.ts", tests: ["core/fleet.test.ts"], leastPercent: 95 },
+  {
+    source: "core/request.ts",
+    tests: ["core/request.test.ts", "core/request-whole.test.ts", "core/intervene.test.ts"],
+    leastPercent: 95,
+  },
+  {
+    source: "core/intervene.ts",
+    tests: ["core/intervene.test.ts", "core/intervene-whole.test.ts"],
+    leastPercent: 95,
+  },
+  {
+    source: "core/emergency.ts",
+    tests: ["core/request.test.ts", "core/emergency-whole.test.ts"],
+    leastPercent: 95,
+  },
+  { source: "core/commit.ts", tests: ["core/commit.test.ts"], leastPercent: 95 },
+  { source: "core/session.ts", tests: ["core/session.test.ts"], leastPercent: 95 },
+  { source: "core/direct.ts", tests: ["core/direct.test.ts", "core/direct-whole.test.ts"], leastPercent: 95 },
+  { source: "core/inquire.ts", tests: ["core/inquire.test.ts"], leastPercent: 95 },
+  { source: "core/read-only.ts", tests: ["core/read-only.test.ts"], leastPercent: 95 },
+  { source: "core/accept-reports.ts", tests: ["core/accept-reports.test.ts"], leastPercent: 95 },
+  { source: "core/credential.ts", tests: ["core/credential.test.ts"], leastPercent: 95 },
+  { source: "core/rotator.ts", tests: ["core/rotator.test.ts"], leastPercent: 95 },
 ];
