@@ -1,13 +1,13 @@
 import Table from "cli-table3";
 import { Command } from "commander";
 import { asKeyturnError, type KeyturnError } from "../core/errors.ts";
+import { inParallel } from "../core/parallel.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Debt, RotationRecord } from "../core/record.ts";
 import { action, type CommandContext } from "./command.ts";
 import { failureOf } from "./each-secret.ts";
 import { exitCodeOf, exitCodes } from "./exit.ts";
 import { type OpenManifest, type OpenStore, openManifest } from "./open.ts";
-import { inParallel } from "./parallel.ts";
 import type { DebtsResult, OwedCredential } from "./results/debts.ts";
 import { borderless, duration, oneLine, short } from "./terminal.ts";
 

@@ -1,6 +1,6 @@
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { inParallel } from "../core/parallel.ts";
 import type { OpenManifest, OpenSecret, OpenStore } from "./open.ts";
-import { inParallel } from "./parallel.ts";
 
 /** What came of one secret: never both, never neither. */
 export type Each<Result> =

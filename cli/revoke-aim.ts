@@ -1,8 +1,8 @@
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { viewFleet } from "../core/fleet.ts";
+import { inParallel } from "../core/parallel.ts";
 import type { Compromised, RotationRecord, VersionMark } from "../core/record.ts";
 import type { OpenManifest, OpenSecret } from "./open.ts";
-import { inParallel } from "./parallel.ts";
 import type { AffectedSecret } from "./results/revoke.ts";
 import type { Chosen } from "./revoke-choose.ts";
 

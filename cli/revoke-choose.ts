@@ -1,10 +1,10 @@
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { identify } from "../core/identify.ts";
 import type { LeakedText } from "../core/leaked.ts";
+import { inParallel } from "../core/parallel.ts";
 import type { FingerprintMatch } from "../core/ports.ts";
 import type { ManifestSecret } from "../manifest/manifest.ts";
 import type { OpenManifest, OpenStore } from "./open.ts";
-import { inParallel } from "./parallel.ts";
 import type { RevokeOptions, Selector } from "./revoke-options.ts";
 
 /** Which secrets are meant, before anything is known of them. */

@@ -1,8 +1,8 @@
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { request } from "../core/operate.ts";
+import { inParallel } from "../core/parallel.ts";
 import type { RotationRecord } from "../core/record.ts";
 import type { CommandContext } from "./command.ts";
-import { inParallel } from "./parallel.ts";
 import type { Target } from "./revoke-aim.ts";
 import { follow, isRefused } from "./revoke-follow.ts";
 import { RevokeProgress } from "./revoke-progress.ts";

@@ -36,6 +36,20 @@ export interface AgentState extends AgentReport {
   readonly holdSeenAt: Readonly<Record<string, number>>;
 }
 
+/** What is known of an agent once it has said so; undefined where that is no news. */
+export function hear(
+  known: AgentState | undefined,
+  report: AgentReport,
+  now: number,
+): AgentState | undefined {
+  if (known !== undefined && known.sequence >= report.sequence) return undefined;
+  const seenBefore = new Map(Object.entries(known?.holdSeenAt ?? {}));
+  const holdSeenAt = Object.fromEntries(report.holds.map(({ id }) => [id, seenBefore.get(id) ?? now]));
+  const firstNamed = report.adopted === known?.adopted ? known?.adoptedAt : now;
+  const adoptedAt = report.adopted === undefined ? undefined : firstNamed;
+  return { ...report, seenAt: now, adoptedAt, holdSeenAt };
+}
+
 /** What the agents' reports say of a change from one version to the next. */
 export interface FleetView {
   /** Agents heard of within three cache TTLs. */

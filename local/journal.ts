@@ -1,5 +1,5 @@
 import { KeyturnError } from "../core/errors.ts";
-import { AgentReport, type AgentState } from "../core/fleet.ts";
+import { AgentReport, type AgentState, hear } from "../core/fleet.ts";
 import type { Journal } from "../core/ports.ts";
 import { parseRecord } from "../core/record.ts";
 import { Database } from "./database.ts";
@@ -116,22 +116,19 @@ function agentsIn(database: Database): Pick<Journal, "report" | "agents" | "forg
 
 /** An agent that leaves keeps its row: that it left is what core wants to know. */
 function take(database: Database, report: AgentReport, now: number): void {
-  const { ref, agent, sequence } = report;
+  const { ref, agent } = report;
   const row = database.row("SELECT * FROM agents WHERE ref = ? AND agent = ?", ref, agent);
-  const known = row && agentState(row, database);
-  if (known !== undefined && known.sequence >= sequence) return;
-  const seenBefore = new Map(Object.entries(known?.holdSeenAt ?? {}));
-  const holdSeenAt = Object.fromEntries(report.holds.map(({ id }) => [id, seenBefore.get(id) ?? now]));
-  const adoptedAt = report.adopted === known?.adopted ? known?.adoptedAt : now;
+  const state = hear(row && agentState(row, database), report, now);
+  if (state === undefined) return;
   database.run(
     `INSERT OR REPLACE INTO agents (ref, agent, sequence, seen_at, adopted_at, hold_seen_at, report)
      VALUES (?, ?, ?, ?, ?, ?, ?)`,
     ref,
     agent,
-    sequence,
-    now,
-    report.adopted === undefined ? null : (adoptedAt ?? null),
-    JSON.stringify(holdSeenAt),
+    state.sequence,
+    state.seenAt,
+    state.adoptedAt ?? null,
+    JSON.stringify(state.holdSeenAt),
     JSON.stringify(report),
   );
 }

@@ -1,7 +1,7 @@
 import type { AuditEntry } from "../core/audit.ts";
 import { KeyturnError } from "../core/errors.ts";
 import type { RotationEvent } from "../core/events.ts";
-import type { AgentState } from "../core/fleet.ts";
+import { type AgentState, hear } from "../core/fleet.ts";
 import type {
   AuditLog,
   Clock,
@@ -144,19 +144,8 @@ export function memoryJournal(): Journal {
       for (const report of reports) {
         const states = agents.get(report.ref) ?? new Map<string, AgentState>();
         agents.set(report.ref, states);
-        const known = states.get(report.agent);
-        if (known !== undefined && known.sequence >= report.sequence) continue;
-        const holdSeenAt = Object.fromEntries(
-          report.holds.map((hold) => [hold.id, known?.holdSeenAt[hold.id] ?? now]),
-        );
-        const sameAdopted = report.adopted === known?.adopted;
-        const adoptedAt = sameAdopted ? known?.adoptedAt : now;
-        states.set(report.agent, {
-          ...report,
-          seenAt: now,
-          adoptedAt: report.adopted === undefined ? undefined : adoptedAt,
-          holdSeenAt,
-        });
+        const state = hear(states.get(report.agent), report, now);
+        if (state !== undefined) states.set(report.agent, state);
       }
     },
     async agents(ref) {
