@@ -2,7 +2,10 @@ import "./cli/node-version.mjs";
 import { defineConfig } from "vitest/config";
 
 const aws = "integration/aws/**/*.test.ts";
+const stack = "integration/aws/stack/**/*.test.ts";
+const installed = "**/node_modules/**";
 
+/** A project's setup runs once before its files, and only if one of them was asked for. */
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -10,14 +13,21 @@ export default defineConfig({
     projects: [
       {
         extends: true,
+        test: { name: "integration", include: ["integration/**/*.test.ts"], exclude: [installed, aws] },
+      },
+      {
+        extends: true,
         test: {
-          name: "integration",
-          include: ["integration/**/*.test.ts"],
-          exclude: ["**/node_modules/**", aws],
+          name: "aws",
+          include: [aws],
+          exclude: [installed, stack],
+          globalSetup: "integration/aws/setup.ts",
         },
       },
-      // Its setup installs and starts what all of its files share, and runs only if one of them does.
-      { extends: true, test: { name: "aws", include: [aws], globalSetup: "integration/aws/setup.ts" } },
+      {
+        extends: true,
+        test: { name: "stack", include: [stack], globalSetup: "integration/aws/stack/setup.ts" },
+      },
     ],
   },
 });

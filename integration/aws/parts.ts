@@ -12,9 +12,9 @@ export interface Part {
 }
 
 const here = import.meta.dirname;
-const constraints = {
-  localstack: join(here, "localstack/constraints.txt"),
-  ministack: join(here, "ministack/constraints.txt"),
+const requirements = {
+  localstack: join(here, "localstack/requirements.txt"),
+  ministack: join(here, "ministack/requirements.txt"),
 } as const;
 const dynamodb = {
   pom: join(here, "dynamodb-local/pom.xml"),
@@ -41,30 +41,21 @@ export const parts = {
   localstack: {
     title: "LocalStack",
     needs: "Python 3.13 or 3.12",
-    pins: [constraints.localstack],
-    commands: (folder) => fromPyPI(folder, "localstack-core[runtime]", constraints.localstack),
+    pins: [requirements.localstack],
+    commands: (folder) => fromPyPI(folder, requirements.localstack),
   },
   ministack: {
     title: "MiniStack",
     needs: "Python 3.13 or 3.12",
-    pins: [constraints.ministack],
-    commands: (folder) => fromPyPI(folder, "ministack", constraints.ministack),
+    pins: [requirements.ministack],
+    commands: (folder) => fromPyPI(folder, requirements.ministack),
   },
 } as const satisfies Record<string, Part>;
 
-/** An environment of its own, with one package and what it needs in the versions that the constraints name. */
-function fromPyPI(folder: string, name: string, versions: string): readonly (readonly string[])[] {
+/** An environment of its own, with exactly what the file lists. */
+function fromPyPI(folder: string, requirements: string): readonly (readonly string[])[] {
   return [
     [findPython(), "-m", "venv", folder],
-    [
-      join(folder, "bin/python"),
-      "-m",
-      "pip",
-      "install",
-      "--quiet",
-      "--disable-pip-version-check",
-      `--constraint=${versions}`,
-      name,
-    ],
+    [join(folder, "bin/python"), "-m", "pip", "install", "--quiet", `--requirement=${requirements}`],
   ];
 }

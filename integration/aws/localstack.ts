@@ -1,0 +1,75 @@
+import { mkdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { freePort } from "../free-port.ts";
+import { type AwsConfig, awsConfig } from "./aws-config.ts";
+import { startDynamodbLocal } from "./dynamodb-local.ts";
+import { answers, startEmulator } from "./emulator-process.ts";
+import { installed } from "./install.ts";
+
+/** AWS, as LocalStack emulates it: empty, with functions that run as processes and a DynamoDB Local of its own. */
+export interface Localstack extends AsyncDisposable {
+  /** An address with a number, so that S3 is asked by path. */
+  readonly endpoint: string;
+  readonly config: AwsConfig;
+  /** Everything that LocalStack has said. */
+  log(): string;
+}
+
+const checkout = join(import.meta.dirname, "../..");
+
+export async function startLocalstack(): Promise<Localstack> {
+  const folder = await installed("localstack");
+  const dynamodb = await startDynamodbLocal();
+  try {
+    const port = await freePort();
+    const endpoint = `http://127.0.0.1:${port}`;
+    const emulator = await startEmulator({
+      name: "LocalStack",
+      command: [join(folder, "bin/python"), "-m", "localstack.runtime.main"],
+      env: (own) => settings(own, folder, port, dynamodb.port),
+      ready: async () =>
+        (await answers(`${endpoint}/_localstack/health`, ({ ok }) => ok)) ? true : undefined,
+      deadlineMs: 60_000,
+    });
+    return {
+      endpoint,
+      config: awsConfig(endpoint),
+      log: () => emulator.log(),
+      [Symbol.asyncDispose]: async () => {
+        await emulator[Symbol.asyncDispose]();
+        await dynamodb[Symbol.asyncDispose]();
+      },
+    };
+  } catch (failure) {
+    await dynamodb[Symbol.asyncDispose]();
+    throw failure;
+  }
+}
+
+function settings(own: string, folder: string, port: number, dynamodbPort: number): NodeJS.ProcessEnv {
+  const path = [join(checkout, "node_modules/.bin"), join(folder, "bin"), process.env.PATH];
+  const temporary = join(own, "tmp");
+  mkdirSync(temporary);
+  return {
+    // The Node of the functions is ours.
+    PATH: path.join(delimiter),
+    PYTHONPATH: join(import.meta.dirname, "lambda-host"),
+    LAMBDA_RUNTIME_EXECUTOR: "host",
+    DYNAMODB_LOCAL_PORT: String(dynamodbPort),
+    PROVIDER_OVERRIDE_DYNAMODB: "v2",
+    PROVIDER_OVERRIDE_DYNAMODBSTREAMS: "v2",
+    // Its other server listens on every interface.
+    GATEWAY_SERVER: "hypercorn",
+    GATEWAY_LISTEN: `127.0.0.1:${port}`,
+    LOCALSTACK_HOST: `127.0.0.1:${port}`,
+    SQS_ENDPOINT_STRATEGY: "path",
+    // Everything that it writes is in the folder that goes with it.
+    FILESYSTEM_ROOT: join(own, "root"),
+    CONFIG_DIR: join(own, "config"),
+    TMPDIR: temporary,
+    // It asks nobody outside, and serves no names.
+    DISABLE_EVENTS: "1",
+    SKIP_SSL_CERT_DOWNLOAD: "1",
+    DNS_ADDRESS: "0",
+  };
+}
