@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { memoryPorts } from "../local/memory-ports.ts";
 import { modelTarget } from "../local/model-target.ts";
+import { otherAdmins } from "./admin.ts";
 import type { ManagedSecret, Ports } from "./ports.ts";
 import { newRecord, type RotationRecord } from "./record.ts";
 import { Redactor } from "./redact.ts";
+import type { Rotator } from "./rotator.ts";
 import { Secret } from "./secret.ts";
 import { Session } from "./session.ts";
 import { contextOf, type Stand } from "./stand.ts";
@@ -70,6 +72,42 @@ test("an administering login that nobody rotates is what it is, unless it was st
   expect(await tried(it.stand(), { 1: () => it.save("v2", { after: "v1" }) })).toEqual(["v1", "v2"]);
 });
 
+test("one that is not stored is missed", async () => {
+  await expect(contextOf(it.stand(), "v", "f")).rejects.toMatchObject({
+    code: "secret-missing",
+    message: "the administering login ops/admin of app/db is not stored",
+  });
+});
+
+test("one that is taken out of the store meanwhile is refused as it was", async () => {
+  await it.save("v1", { after: undefined });
+  const stand = it.stand();
+  const context = await contextOf(stand, "v", "f");
+  const emptied = { ...stand.ports.store, read: async () => undefined };
+  Object.assign(stand.ports.store, emptied);
+  expect(await context.nextAdmin?.()).toBeUndefined();
+});
+
+test("a secret that names none has none, also when there is one of no name", async () => {
+  const stand = it.stand();
+  const nameless = { ...stand, managed: { ...stand.managed, admin: undefined } };
+  const read = async () => {
+    throw new Error("nothing is to be read");
+  };
+  Object.assign(stand.ports.store, { read });
+  const context = await contextOf(nameless, "v", "f");
+  expect([context.admin, await context.nextAdmin?.()]).toEqual([undefined, undefined]);
+  expect(await otherAdmins(nameless, undefined)()).toBeUndefined();
+});
+
+test("one that was not there at first is tried once it is, and neither it nor a field of it can be printed", async () => {
+  await it.save("v1", { after: undefined });
+  const rotator: Rotator = { ...cutover, adminFields: () => ({ password: new Secret("canary-field-8Rm1") }) };
+  const next = await otherAdmins({ ...it.stand(), rotator }, undefined)();
+  expect(next?.reveal()).toContain("canary-v1");
+  expect(it.redactor.redact("canary-field-8Rm1")).toBe("[redacted]");
+});
+
 test("one of a both-live type is never read before it is current", async () => {
   it.manage("both-live");
   await it.save("v1", { after: undefined });
@@ -85,7 +123,11 @@ describe("one of a cutover type", () => {
 
   test("is tried as current, pending and current again; while it changes, that passes", async () => {
     await it.save("v2");
-    await expect(tried(it.stand())).rejects.toMatchObject({ code: "target-busy", disposition: "retry" });
+    await expect(tried(it.stand())).rejects.toMatchObject({
+      code: "target-busy",
+      disposition: "retry",
+      message: "the administering login ops/admin is being changed at this moment",
+    });
     const context = await contextOf(it.stand(), "v", "f");
     const order = [context.admin, await context.nextAdmin?.(), await context.nextAdmin?.()];
     expect(order.map((admin) => /canary-(\w+)/.exec(admin?.reveal() ?? "")?.[1])).toEqual(["v1", "v2", "v1"]);

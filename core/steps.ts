@@ -142,10 +142,7 @@ async function takeBack(stand: Stand, rotation: Rotation, saved: StoredSecret): 
   const context = await contextOf(stand, rotation.id, fingerprintOf(stand, saved.value));
   if (rotator.overlap === "cutover" && current !== undefined) await setBack(stand, rotation, current, saved);
   // What a rollback wanted back keeps its sessions: they are the fleet's, in the grace that goes on.
-  const isFleets =
-    rotator.overlap === "cutover" &&
-    rotation.restores !== undefined &&
-    !isCompromised(record, rotation.restores);
+  const isFleets = rotation.restores !== undefined && !isCompromised(record, rotation.restores);
   if (!isFleets) await rotator.retire(saved.value, context);
   await proveRefused(stand, saved, context);
 }
