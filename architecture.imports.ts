@@ -73,6 +73,7 @@ const free = [
   ".ci",
   "examples",
   "schemas",
+  "docs",
 ];
 
 /** It chooses at run time between the sources of a checkout and what was built from them. */
