@@ -10,8 +10,11 @@ interface Room {
   readonly only?: Readonly<Record<string, string>>;
 }
 
-/** Drivers are optional: whoever has no such target does not install them. A credential type needs one at most. */
-const drivers = ["pg", "@aws-sdk/client-iam"];
+/**
+ * Drivers are optional: whoever has no such target does not install them. A credential type needs one at most, in however many packages its
+ * maker has put it: AWS has one for each of its services.
+ */
+const drivers = [["pg"], ["@aws-sdk/client-iam", "@aws-sdk/client-sts"]];
 
 /** What the side of AWS may use; it is bundled for each function, with nothing in it that the function does not import. */
 const awsClients = [
@@ -28,7 +31,7 @@ const awsClients = [
 
 const rooms: Readonly<Record<string, Room>> = {
   core: { ours: ["core"], packages: ["zod/mini"], node: ["node:crypto", "node:util"] },
-  rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers] },
+  rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers.flat()] },
   functions: {
     ours: ["functions", "core", "rotators", "manifest", "telemetry"],
     packages: ["zod/mini", "aws-lambda", ...awsClients],
@@ -91,8 +94,12 @@ export function checkImports(files: readonly SourceFile[]): readonly string[] {
       const breach = breachOf(one, room, file);
       return breach === undefined ? [] : [`${file.path}: line ${one.line}: ${breach}`];
     });
-    const used = drivers.filter((driver) => imports.some(({ target }) => target === driver));
-    return used.length > 1 ? [...found, `${file.path}: more than one driver: ${used.join(", ")}`] : found;
+    const used = drivers
+      .map((driver) => driver.filter((name) => imports.some(({ target }) => target === name)))
+      .filter((names) => names.length > 0);
+    return used.length > 1
+      ? [...found, `${file.path}: more than one driver: ${used.flat().join(", ")}`]
+      : found;
   });
 }
 

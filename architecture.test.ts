@@ -114,6 +114,14 @@ describe("who may import what", () => {
     expect(breaches("who may import what", { [path]: text })).toEqual([`${path}: line 1: ${breach}`]);
   });
 
+  it("is one driver for a credential type, whose maker may have put it into several packages", () => {
+    const aws = 'export const a = () => [import("@aws-sdk/client-iam"), import("@aws-sdk/client-sts")];\n';
+    expect(breaches("who may import what", { "rotators/a.ts": aws })).toEqual([]);
+    expect(breaches("who may import what", { "rotators/a.ts": `${aws}import pg from "pg";` })).toEqual([
+      "rotators/a.ts: more than one driver: pg, @aws-sdk/client-iam, @aws-sdk/client-sts",
+    ]);
+  });
+
   it("is not asked of text that only looks like an import", () => {
     const text = 'export const a = `import "../cli/main.ts"`; // import "../cli/main.ts"';
     expect(breaches("who may import what", { "core/a.ts": text })).toEqual([]);

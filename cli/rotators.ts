@@ -35,7 +35,11 @@ function describeRotator(rotator: Rotator): RotatorDescription {
   return {
     type: rotator.type,
     overlap: rotator.overlap,
-    needs: { network: [...rotator.needs.network], admin: rotator.needsAdmin },
+    needs: {
+      network: [...rotator.needs.network],
+      aws: (rotator.needs.aws ?? []).map(({ actions, resource }) => ({ actions: [...actions], resource })),
+      admin: rotator.needsAdmin,
+    },
     takesOver: rotator.adopt !== undefined,
     config,
     credential: describeFields(rotator.credential),
@@ -55,6 +59,7 @@ function page(one: RotatorDescription): string {
     one.type,
     `  ${one.overlap}: ${overlaps[one.overlap]}`,
     `  needs ${needs.join(", ")}; ${one.takesOver ? "can take over" : "cannot take over"} a credential that exists already`,
+    ...one.needs.aws.map(({ actions, resource }) => `  on AWS: ${actions.join(", ")} on ${resource}`),
     ...section("config", one.config),
     ...section("what agents read", one.credential),
     ...section("the administering login", one.admin),
@@ -93,6 +98,8 @@ const samples: Readonly<Record<string, string>> = {
   user: "billing",
   role: "billing",
   login: "billing",
+  userName: "billing",
+  region: "eu-west-1",
 };
 
 function exampleOf({ type, needsAdmin }: Rotator, config: readonly FieldDescription[]): string {

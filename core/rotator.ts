@@ -34,6 +34,8 @@ export interface StepContext<Config, Admin> {
    */
   nextAdmin?(): Promise<Admin | undefined>;
   readonly fence: Fence;
+  /** An emergency: the successor is wanted at once, whoever else loses by it. */
+  readonly urgent?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -102,6 +104,14 @@ export interface Outline {
 /** What a type needs of its surroundings; read by the infrastructure code. */
 export interface Needs {
   readonly network: readonly ("target" | "internet")[];
+  /** What whoever runs it must be allowed on AWS. */
+  readonly aws?: readonly AwsRight[];
+}
+
+/** Actions on one resource: an ARN in which `{partition}` and `{account}` are those of the place where it runs, and other names are fields of the config. */
+export interface AwsRight {
+  readonly actions: readonly string[];
+  readonly resource: string;
 }
 
 /**

@@ -88,6 +88,7 @@ export async function contextOf(stand: Stand, rotationId: string, fingerprint: s
       epoch: record.epoch,
       fingerprint,
     },
+    urgent: rotationOf(record.state)?.urgent === true,
     clock: ports.clock,
     random: ports.random,
     log: redactingLog(ports.log, redactor),

@@ -3,12 +3,13 @@ import { KeyturnError } from "../core/errors.ts";
 import type { Rotator } from "../core/rotator.ts";
 
 /** Every type that there is. */
-export const rotatorTypes = ["postgres-alternating", "postgres-password"] as const;
+export const rotatorTypes = ["aws-iam-access-key", "postgres-alternating", "postgres-password"] as const;
 
 type RotatorType = (typeof rotatorTypes)[number];
 
 /** A type's driver is loaded with it, and only then. */
 const loaders: Readonly<Record<RotatorType, () => Promise<{ readonly rotator: Rotator }>>> = {
+  "aws-iam-access-key": () => import("./aws-iam-access-key.ts"),
   "postgres-alternating": () => import("./postgres-alternating.ts"),
   "postgres-password": () => import("./postgres-password.ts"),
 };

@@ -36,6 +36,7 @@ export interface StepOptions {
   readonly config?: object;
   readonly admin?: Secret;
   readonly fence?: Partial<Fence>;
+  readonly urgent?: boolean;
   readonly deadlineMs?: number;
 }
 
@@ -55,7 +56,10 @@ export class Steps {
   }
 
   async create(current?: Secret, options?: StepOptions): Promise<Secret> {
-    const value = await this.run(0, undefined, options, (context) => this.#rotator.create(current, context));
+    const value = await this.run(0, undefined, options, async (context) => {
+      await this.#rotator.sweep(context);
+      return this.#rotator.create(current, context);
+    });
     for (const field of Object.values(this.#rotator.secretFields(value))) this.secrets.push(field.reveal());
     return value;
   }
@@ -112,6 +116,7 @@ export class Steps {
         fingerprint: fingerprinter.fingerprint(value?.reveal() ?? ""),
         ...options.fence,
       },
+      urgent: options.urgent === true,
       clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, { signal }) },
       random: { bytes: (length) => new Uint8Array(randomBytes(length)) },
       log: (...line) => this.said.push(inspect(line, { depth: 20 })),

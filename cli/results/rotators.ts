@@ -18,7 +18,18 @@ const RotatorDescription = z.object({
     .check(
       z.describe("whether the old and the new credential work side by side in grace, or change at once"),
     ),
-  needs: z.object({ network: texts("what it has to reach"), admin: flag("it needs an administering login") }),
+  needs: z.object({
+    network: texts("what it has to reach"),
+    aws: z
+      .array(
+        z.object({
+          actions: texts("what is done there"),
+          resource: text("an ARN; what stands in braces is a field of the config, or where it runs"),
+        }),
+      )
+      .check(z.describe("what it must be allowed on AWS")),
+    admin: flag("it needs an administering login"),
+  }),
   takesOver: flag("it can take over a credential that exists already"),
   config: z.array(Field).check(z.describe("what `config:` takes in the manifest")),
   credential: z.array(Field).check(z.describe("what agents read")),
