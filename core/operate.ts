@@ -33,7 +33,7 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
     const objection = await objectionOf(record, what, managed, ports);
     if (objection !== undefined) return { ...stay(record), answer: "refused", why: objection };
     const answered = answer(record, what, around);
-    if (answered.answer === "refused" || answered.record === record) return answered;
+    if (answered.record === record) return answered;
     try {
       const due = { ...answered, record: { ...answered.record, dueAt: around.now } };
       const saved = await commit(ports, loaded?.revision, due, what.by);

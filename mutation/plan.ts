@@ -39,6 +39,11 @@ export const plans: readonly Plan[] = [
   },
   { source: "core/steps.ts", tests: ["core/steps.test.ts", "core/steps-whole.test.ts"], leastPercent: 95 },
   { source: "core/session.ts", tests: ["core/session.test.ts"], leastPercent: 95 },
+  {
+    source: "core/operate.ts",
+    tests: ["core/operate.test.ts", "core/operate-whole.test.ts"],
+    leastPercent: 95,
+  },
   { source: "core/admin.ts", tests: ["core/admin.test.ts"], leastPercent: 95 },
   { source: "core/direct.ts", tests: ["core/direct.test.ts", "core/direct-whole.test.ts"], leastPercent: 95 },
   { source: "core/inquire.ts", tests: ["core/inquire.test.ts"], leastPercent: 95 },
@@ -47,4 +52,10 @@ export const plans: readonly Plan[] = [
   { source: "core/credential.ts", tests: ["core/credential.test.ts"], leastPercent: 95 },
   { source: "core/rotator.ts", tests: ["core/rotator.test.ts"], leastPercent: 95 },
   { source: "core/stand.ts", tests: ["core/stand.test.ts"], leastPercent: 95 },
+  { source: "core/leftovers.ts", tests: ["core/leftovers.test.ts"], leastPercent: 95 },
+  { source: "core/identifier.ts", tests: ["core/identifier.test.ts"], leastPercent: 95 },
+  { source: "core/identify.ts", tests: ["core/identify.test.ts"], leastPercent: 95 },
+  { source: "core/password.ts", tests: ["core/password.test.ts"], leastPercent: 95 },
+  { source: "core/schedule.ts", tests: ["core/schedule.test.ts"], leastPercent: 95 },
+  { source: "core/protocol.ts", tests: ["core/protocol.test.ts"], leastPercent: 95 },
 ];
