@@ -17,7 +17,7 @@ export type SyntaxNode = Readonly<Record<string, unknown>> & {
 /** Everything that we have written: code, documents and configuration, without what was installed or built. */
 export function readTree(root: string): readonly SourceFile[] {
   const patterns = ["**/*.ts", "**/*.mjs", "**/*.md", "*.json", ".ci/*"];
-  const exclude = ["**/node_modules/**", "dist/**", "coverage/**", "**/.keyturn/**"];
+  const exclude = ["**/node_modules/**", "dist/**", "coverage/**", "**/.keyturn/**", ".aws-emulators/**"];
   return globSync(patterns, { cwd: root, exclude })
     .toSorted()
     .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));

@@ -6,6 +6,7 @@ export default {
   // Runs share a machine with other work: a mutant that is merely slow must not count as one that never ends.
   concurrency: 1,
   timeoutMS: 20_000,
+  ignorePatterns: [".aws-emulators"],
   incremental: true,
   // This compiler's configuration cannot be read, and need not be: types are gone before anything runs.
   tsconfigFile: "none.json",

@@ -11,6 +11,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   PutObjectCommand,
+  PutObjectRetentionCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
 import {
@@ -20,7 +21,7 @@ import {
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
 import { CreateTopicCommand, PublishCommand, SNSClient, SubscribeCommand } from "@aws-sdk/client-sns";
-import { expect, inject, test } from "vitest";
+import { beforeAll, describe, expect, inject, test } from "vitest";
 import { createFunction, invoke, logOf } from "./functions.ts";
 import { createQueue, receive } from "./queues.ts";
 import { rotatingFunction } from "./rotating-function.ts";
@@ -38,7 +39,9 @@ test("a rotation invokes the function for each of its four steps, in one process
   expect(current).toMatchObject({ SecretString: "next", VersionId });
 
   await expect
-    .poll(async () => (await logOf("smoke-rotating")).filter((line) => line.startsWith("step ")))
+    .poll(async () => (await logOf("smoke-rotating")).filter((line) => line.startsWith("step ")), {
+      timeout: 15_000,
+    })
     .toHaveLength(4);
   const steps = (await logOf("smoke-rotating")).filter((line) => line.startsWith("step "));
   expect(steps.map((line) => line.split(" ")[1])).toEqual([
@@ -100,27 +103,41 @@ test("a table takes a write only where its condition holds", async () => {
   });
 });
 
-test("a locked object can be neither overwritten on a condition nor deleted", async () => {
+describe("S3", () => {
   const s3 = new S3Client(aws);
-  const object = { Bucket: "smoke-locked", Key: "entry" };
-  await s3.send(new CreateBucketCommand({ Bucket: object.Bucket, ObjectLockEnabledForBucket: true }));
-  const { VersionId } = await s3.send(
-    new PutObjectCommand({
-      ...object,
-      Body: "kept",
-      IfNoneMatch: "*",
-      ObjectLockMode: "COMPLIANCE",
-      ObjectLockRetainUntilDate: new Date(Date.now() + 3_600_000),
-    }),
-  );
-  await expect(
-    s3.send(new PutObjectCommand({ ...object, Body: "other", IfNoneMatch: "*" })),
-  ).rejects.toMatchObject({ name: "PreconditionFailed" });
-  await expect(s3.send(new DeleteObjectCommand({ ...object, VersionId }))).rejects.toMatchObject({
-    name: "AccessDenied",
+  const Bucket = "smoke-locked";
+  const write = (Key: string, Body: string) =>
+    s3.send(
+      new PutObjectCommand({
+        ...{ Bucket, Key, Body, IfNoneMatch: "*" },
+        ObjectLockMode: "COMPLIANCE",
+        ObjectLockRetainUntilDate: new Date(Date.now() + 3_600_000),
+      }),
+    );
+
+  beforeAll(async () => {
+    await s3.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: true }));
   });
-  const { Body } = await s3.send(new GetObjectCommand(object));
-  expect(await Body?.transformToString()).toBe("kept");
+
+  test("a locked object can be neither deleted nor unlocked earlier", async () => {
+    const { VersionId } = await write("entry", "kept");
+    const version = { Bucket, Key: "entry", VersionId };
+    await expect(s3.send(new DeleteObjectCommand(version))).rejects.toMatchObject({ name: "AccessDenied" });
+    const Retention = { Mode: "COMPLIANCE", RetainUntilDate: new Date(Date.now() + 60_000) } as const;
+    await expect(s3.send(new PutObjectRetentionCommand({ ...version, Retention }))).rejects.toMatchObject({
+      name: "AccessDenied",
+    });
+    const { Body } = await s3.send(new GetObjectCommand(version));
+    expect(await Body?.transformToString()).toBe("kept");
+  });
+
+  test("of many who write what must not be there, one does", async () => {
+    const writers = ["one", "two", "three", "four", "five"];
+    const written = await Promise.allSettled(writers.map((text) => write("race", text)));
+    const lost = written.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+    expect(lost).toHaveLength(writers.length - 1);
+    for (const failure of lost) expect(failure).toMatchObject({ name: "PreconditionFailed" });
+  });
 });
 
 test("a key signs, and only what was signed verifies", async () => {

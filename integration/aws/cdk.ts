@@ -1,0 +1,96 @@
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CloudFormationClient, DescribeStacksCommand } from "@aws-sdk/client-cloudformation";
+import * as z from "zod/mini";
+import type { AwsConfig } from "./aws-config.ts";
+import { startGuarded } from "./guarded.ts";
+
+interface CdkApp {
+  /** What the CDK runs to get the app, for example `node cdk/app.ts`; in this checkout. */
+  readonly command: string;
+  readonly stack: string;
+  readonly context?: Readonly<Record<string, string>>;
+}
+
+/** The outputs of a stack, by name. */
+type Outputs = Readonly<Record<string, string>>;
+
+const checkout = join(import.meta.dirname, "../..");
+const account = "000000000000";
+const outputsName = "outputs.json";
+const quiet = ["--no-notices", "--no-version-reporting"] as const;
+const OutputsFile = z.record(z.string(), z.record(z.string(), z.string()));
+
+/** Deploys a stack by the CDK's own command, as a person would, and tells its outputs. Again is an update. */
+export async function deploy(config: AwsConfig, app: CdkApp): Promise<Outputs> {
+  if (!(await isBootstrapped(config)))
+    await cdk(config, () => ["bootstrap", `aws://${account}/${config.region}`]);
+  const outputs = await cdk(config, (folder) => [
+    ...["deploy", app.stack, ...appOptions(app, folder)],
+    ...["--require-approval=never", `--outputs-file=${join(folder, outputsName)}`],
+  ]);
+  return OutputsFile.parse(JSON.parse(outputs))[app.stack] ?? {};
+}
+
+/** Removes a stack, but for what it retains. */
+export async function destroy(config: AwsConfig, app: CdkApp): Promise<void> {
+  await cdk(config, (folder) => ["destroy", app.stack, ...appOptions(app, folder), "--force"]);
+}
+
+function appOptions({ command, context = {} }: CdkApp, folder: string): readonly string[] {
+  const values = Object.entries(context).map(([name, value]) => `--context=${name}=${value}`);
+  return [`--app=${command}`, `--output=${join(folder, "cloud-assembly")}`, ...values];
+}
+
+async function isBootstrapped(config: AwsConfig): Promise<boolean> {
+  const client = new CloudFormationClient(config);
+  try {
+    await client.send(new DescribeStacksCommand({ StackName: "CDKToolkit" }));
+    return true;
+  } catch (failure) {
+    if (failure instanceof Error && failure.name === "ValidationError") return false;
+    throw failure;
+  } finally {
+    client.destroy();
+  }
+}
+
+/**
+ * Runs in the checkout, writes into a folder that is gone afterwards, and gives back the file of outputs. It tells nobody
+ * outside, and asks nobody for news.
+ */
+async function cdk(config: AwsConfig, words: (folder: string) => readonly string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "keyturn-cdk-"));
+  const logPath = join(folder, "cdk.log");
+  const output = openSync(logPath, "a");
+  try {
+    const command = [join(checkout, "node_modules/.bin/cdk"), ...words(folder), ...quiet];
+    const code = await startGuarded(command, { folder: checkout, output, env: environment(config, folder) })
+      .ended;
+    const outputsPath = join(folder, outputsName);
+    if (code === 0) return existsSync(outputsPath) ? readFileSync(outputsPath, "utf8") : "{}";
+    throw new Error(`cdk ended with exit code ${code}:\n${readFileSync(logPath, "utf8").slice(-8_000)}`);
+  } finally {
+    closeSync(output);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function environment({ endpoint, region, credentials }: AwsConfig, folder: string): NodeJS.ProcessEnv {
+  return {
+    PATH: `${join(checkout, "node_modules/.bin")}:${process.env.PATH}`,
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_REGION: region,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    AWS_EC2_METADATA_DISABLED: "true",
+    CDK_DEFAULT_ACCOUNT: account,
+    CDK_DEFAULT_REGION: region,
+    CDK_HOME: folder,
+    CDK_DISABLE_CLI_TELEMETRY: "true",
+    NO_COLOR: "1",
+    CI: "true",
+  };
+}
