@@ -135,12 +135,10 @@ class Adoption {
     // Before anything is looked at: of several that have seen the same, only one can store its value.
     const current = await this.#stored.read(record.ref, "current");
     const { epoch, fingerprint, isMarked } = await this.#standing();
-    const isKnown = this.#isCurrent();
+    const known = this.#known();
     const fields = fingerprintFields(rotator.secretFields(this.#value), ports.fingerprinter);
     const findable = Object.keys(fields).length > 0;
-    if (isKnown && isMarked) {
-      return { answer: "known", version: record.current?.version ?? "", record, findable };
-    }
+    if (known !== undefined && isMarked) return { answer: "known", version: known.version, record, findable };
     const objection = await this.#objection();
     if (objection !== undefined) throw new KeyturnError("request-refused", objection);
     await this.#assertReady(epoch);
@@ -182,9 +180,10 @@ class Adoption {
     };
   }
 
-  #isCurrent(): boolean {
+  /** What is current by the record, if it is this very value. */
+  #known(): RotationRecord["current"] {
     const { current } = this.#stand.record;
-    return current !== undefined && this.#candidates.includes(current.fingerprint);
+    return current !== undefined && this.#candidates.includes(current.fingerprint) ? current : undefined;
   }
 
   async #objection(): Promise<string | undefined> {
@@ -193,7 +192,11 @@ class Adoption {
     if (this.#candidates.some((fingerprint) => isCompromised(record, { version: "", fingerprint }))) {
       return `this value of ${ref} is compromised: change it at its target by hand, and import the new one`;
     }
-    if (current !== undefined && !this.#isCurrent() && !(await this.#isInOtherWords(current.version))) {
+    if (
+      current !== undefined &&
+      this.#known() === undefined &&
+      !(await this.#isInOtherWords(current.version))
+    ) {
       return `${ref} is under Keyturn with another value, version ${current.version}: rotate it instead`;
     }
     if (state.phase !== "idle") return `${ref} is in ${state.phase}: import it when that has ended`;
@@ -229,14 +232,13 @@ class Adoption {
 
   /** Current in the store, by whoever put it there. What another import has left pending goes on, if it is the same value. */
   async #store(current: StoredSecret | undefined): Promise<Pick<StoredSecret, "version">> {
-    const { ports, record } = this.#stand;
-    const { ref } = record;
+    const { ref } = this.#stand.record;
     if (current?.value.equals(this.#value) === true) return current;
     if (current !== undefined) await this.#assertReplaceable(current);
     const pending = await this.#stored.read(ref, "pending");
     const isMine = pending?.value.equals(this.#value) === true;
     if (pending !== undefined && !isMine) await this.#stored.discardPending(ref, pending.version);
-    const version = isMine ? pending.version : newId(ports.random);
+    const version = isMine ? pending.version : newId(this.#stand.ports.random);
     const saved = await this.#stored.savePending(ref, version, this.#value);
     try {
       await this.#stored.promote(ref, version, current?.version);
@@ -271,7 +273,6 @@ class Adoption {
   /** A value that somebody stored before makes room if it is the same credential in other words, or is dead. */
   async #assertReplaceable(current: StoredSecret): Promise<void> {
     const { rotator, record, redactor } = this.#stand;
-    const { ref } = record;
     redactor.add(current.value);
     try {
       rotator.checkCredential(current.value);
@@ -284,7 +285,7 @@ class Adoption {
     if (verdict === "refused") return;
     throw new KeyturnError(
       "request-refused",
-      `${ref} has another value in the store, version ${current.version}, which its target may accept: import that one by --from-store`,
+      `${record.ref} has another value in the store, version ${current.version}, which its target may accept: import that one by --from-store`,
     );
   }
 

@@ -53,6 +53,11 @@ export const plans: readonly Plan[] = [
   { source: "core/rotator.ts", tests: ["core/rotator.test.ts"], leastPercent: 95 },
   { source: "core/stand.ts", tests: ["core/stand.test.ts"], leastPercent: 95 },
   { source: "core/leftovers.ts", tests: ["core/leftovers.test.ts"], leastPercent: 95 },
+  {
+    source: "core/adopt.ts",
+    tests: ["core/adopt-whole.test.ts", "core/adopt-refused.test.ts", "core/adopt-races.test.ts"],
+    leastPercent: 95,
+  },
   { source: "core/identifier.ts", tests: ["core/identifier.test.ts"], leastPercent: 95 },
   { source: "core/identify.ts", tests: ["core/identify.test.ts"], leastPercent: 95 },
   { source: "core/password.ts", tests: ["core/password.test.ts"], leastPercent: 95 },
