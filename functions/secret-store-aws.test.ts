@@ -300,3 +300,22 @@ test("labels may not be moved by hand past a removed one", async () => {
   expect((await store.savePending(ref, v2, value("other"))).value.reveal()).toBe(value("v2").reveal());
   expect(await store.read(ref, "pending")).toMatchObject({ version: v2 });
 });
+
+test("what was current before the previous one can never be saved again", async () => {
+  await rotateTo(v1);
+  await rotateTo(v2, v1);
+  await rotateTo(v3, v2);
+  expect(await failing(() => store.savePending(ref, v1, value("again")))).toMatchObject({ code: "conflict" });
+  expect(await store.read(ref, "pending")).toBeUndefined();
+});
+
+test("discarding what was promoted labels nothing, and an id without a value is absent by its id too", async () => {
+  await rotateTo(v1);
+  await rotateTo(v2, v1);
+  const before = await labels();
+  for (const id of [v1, v2]) await store.discardPending(ref, id);
+  expect(await labels()).toEqual(before);
+  await store.discardPending(ref, v3);
+  expect(await labels()).toMatchObject({ [v3]: [voidOf(v3)] });
+  expect(await store.read(ref, { version: v3 })).toBeUndefined();
+});

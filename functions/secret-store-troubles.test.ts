@@ -238,9 +238,10 @@ test("a value that is owed outlives sixty further rotations, until its pin goes"
 test("a secret that nobody ever pays is rotated on: the oldest pin gives way, and that is said", async () => {
   await rotateTo(v1);
   let current = v1;
-  for (let index = 0; index < 40; index += 1) {
+  for (let index = 0; index < 60; index += 1) {
     const next = idOf(`rotation ${index}`);
-    await store.discardPending(ref, idOf(`never saved ${index}`));
+    // Either of the two finds room by itself.
+    if (index >= 30) await store.discardPending(ref, idOf(`never saved ${index}`));
     await rotateTo(next, current);
     current = next;
   }
@@ -249,7 +250,7 @@ test("a secret that nobody ever pays is rotated on: the oldest pin gives way, an
   const kept = (await store.versions(ref)).filter(({ disabled }) => !disabled);
   expect(kept.length).toBeGreaterThanOrEqual(10);
   expect(logged).toContainEqual(["warn", expect.stringContaining("pinned no longer"), { ref, version: v1 }]);
-  await expect(store.savePending(ref, idOf("never saved 39"), value("x"))).rejects.toMatchObject({
+  await expect(store.savePending(ref, idOf("never saved 59"), value("x"))).rejects.toMatchObject({
     code: "conflict",
   });
 });
