@@ -176,7 +176,7 @@ export class AuditWitness {
 
   /** Whether the chain verifies up to that end, and is the one that had the end before. */
   async #extends(end: ChainEnd, before: ChainEnd | undefined): Promise<boolean> {
-    const marks = before === undefined ? [] : [{ ...before, root: 0 }];
+    const marks = before && [{ ...before, root: 0 }];
     const { entries, broken } = withMarks(this.#ports.audit.read(end.ref), marks);
     const { fault } = await verifyChain(end.ref, entries, end);
     return fault === undefined && broken() === undefined;

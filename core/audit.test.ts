@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { type AuditEntry, type ChainFault, seal, type UnsealedEntry, verifyChain } from "./audit.ts";
+import { AuditEntry, type ChainFault, seal, sealAgain, type UnsealedEntry, verifyChain } from "./audit.ts";
 import { sampleChain } from "./audit-log.contract.ts";
 import { KeyturnError } from "./errors.ts";
 
@@ -111,6 +111,41 @@ describe("verifyChain", () => {
 
   test("without what the journal knows, an end that was cut off cannot be seen", async () => {
     expect((await verifyChain(ref, stream(of(one, two)), undefined)).fault).toBeUndefined();
+  });
+});
+
+test("finds that the end is missing also where the journal has lost its hash", async () => {
+  const known = { sequence: 3, hash: "" };
+  expect((await verifyChain(ref, stream(of(one, two)), known)).fault).toEqual({
+    kind: "cut-off",
+    sequence: 2,
+  });
+});
+
+describe("sealAgain", () => {
+  test("puts entries behind another end, one after the other, and says the same with them", () => {
+    const [again, last, ...more] = sealAgain(of(three, four), { sequence: 7, hash: "elsewhere" });
+    const words = { ...three, sequence: 8, previousHash: "elsewhere", hash: again?.hash };
+    expect(again).toEqual(words);
+    expect(last).toEqual({ ...four, sequence: 9, previousHash: again?.hash, hash: last?.hash });
+    expect(more).toEqual([]);
+  });
+
+  test("makes a chain that verifies", async () => {
+    const whole = [...of(one, two), ...sealAgain(of(four, five), two ?? start)];
+    const last = { sequence: 4, hash: whole.at(-1)?.hash ?? "" };
+    expect(await verifyChain(ref, stream(whole), last)).toEqual({ length: 4, fault: undefined });
+    expect(sealAgain([], end)).toEqual([]);
+  });
+});
+
+describe("an entry is read", () => {
+  test("as it was written", () => {
+    expect(chain.map((entry) => AuditEntry.parse({ ...entry, value: "canary" }))).toEqual(chain);
+  });
+
+  test.each(Object.keys(two ?? {}).filter((field) => field !== "version"))("not without its %s", (field) => {
+    expect(AuditEntry.safeParse({ ...two, [field]: undefined }).success).toBe(false);
   });
 });
 

@@ -20,8 +20,9 @@ interface Named {
 export class MerkleTree {
   readonly #places = new Map<string, number>();
   #ends: Named[] = [];
-  /** The leaves first, the root alone in the last; a node without a sibling stands in the next level as it is. */
-  #levels: Buffer[][] = [[]];
+  #leaves: Buffer[] = [];
+  /** From the nodes over the leaves up to the root alone; a node without a sibling stands in the next level as it is. */
+  #levels: Buffer[][] = [];
 
   get size(): number {
     return this.#ends.length;
@@ -29,7 +30,8 @@ export class MerkleTree {
 
   /** In hex; of an empty tree the hash of nothing. */
   get root(): string {
-    return (this.#levels.at(-1)?.[0] ?? createHash("sha256").digest()).toString("hex");
+    const [top = createHash("sha256").digest()] = this.#levels.at(-1) ?? this.#leaves;
+    return top.toString("hex");
   }
 
   /** The refs in the tree, in its order. */
@@ -38,19 +40,20 @@ export class MerkleTree {
   }
 
   end(ref: string): ChainEnd | undefined {
-    const place = this.#places.get(ref);
-    return place === undefined ? undefined : this.#ends[place]?.end;
+    return this.#ends[this.#places.get(ref) ?? -1]?.end;
   }
 
   set(ends: readonly ChainEnd[]): void {
     const added = new Map<string, Named>();
-    const moved = new Set<number>();
+    const moved = new Map<number, ChainEnd>();
     for (const end of ends) {
       const place = this.#places.get(end.ref);
       const named = { end, name: Buffer.from(end.ref) };
       if (place === undefined) added.set(end.ref, named);
-      else this.#ends[place] = named;
-      if (place !== undefined) moved.add(place);
+      else {
+        this.#ends[place] = named;
+        moved.set(place, end);
+      }
     }
     if (added.size === 0) this.#climb(moved);
     else this.#build([...this.#ends, ...added.values()]);
@@ -58,26 +61,24 @@ export class MerkleTree {
 
   #build(ends: Named[]): void {
     this.#ends = ends.sort((one, other) => Buffer.compare(one.name, other.name));
-    this.#places.clear();
     for (const [place, { end }] of this.#ends.entries()) this.#places.set(end.ref, place);
-    this.#levels = [this.#ends.map(({ end }) => leafHash(end))];
-    for (let below = this.#levels[0]; below !== undefined && below.length > 1; below = this.#levels.at(-1)) {
-      const level = below;
-      const above = Array.from({ length: Math.ceil(level.length / 2) }, (_, at) => nodeAbove(level, at));
-      this.#levels.push(above);
+    this.#leaves = this.#ends.map(({ end }) => leafHash(end));
+    this.#levels = [];
+    for (let level = this.#leaves; level.length > 1; ) {
+      const below = level;
+      level = Array.from({ length: Math.ceil(below.length / 2) }, (_, at) => nodeAbove(below, at));
+      this.#levels.push(level);
     }
   }
 
-  #climb(moved: ReadonlySet<number>): void {
-    const [leaves] = this.#levels;
-    for (const place of moved) {
-      const named = this.#ends[place];
-      if (leaves !== undefined && named !== undefined) leaves[place] = leafHash(named.end);
-    }
-    let dirty = moved;
-    for (const [height, above] of this.#levels.slice(1).entries()) {
+  #climb(moved: ReadonlyMap<number, ChainEnd>): void {
+    for (const [place, end] of moved) this.#leaves[place] = leafHash(end);
+    let below = this.#leaves;
+    let dirty = new Set(moved.keys());
+    for (const level of this.#levels) {
       dirty = new Set([...dirty].map((at) => at >> 1));
-      for (const at of dirty) above[at] = nodeAbove(this.#levels[height] ?? [], at);
+      for (const at of dirty) level[at] = nodeAbove(below, at);
+      below = level;
     }
   }
 }
@@ -89,10 +90,9 @@ function leafHash({ ref, sequence, hash }: ChainEnd): Buffer {
     .digest();
 }
 
+/** Of the two below it, or the one that has no sibling. */
 function nodeAbove(below: readonly Buffer[], at: number): Buffer {
-  const [left, right] = below.slice(at * 2, at * 2 + 2);
-  if (left === undefined) throw new Error("a tree has no node above nothing");
-  return right === undefined
-    ? left
-    : createHash("sha256").update(Buffer.of(1)).update(left).update(right).digest();
+  return below
+    .slice(at * 2, at * 2 + 2)
+    .reduce((left, right) => createHash("sha256").update(Buffer.of(1)).update(left).update(right).digest());
 }

@@ -34,7 +34,7 @@ export async function verifyAudit(ports: Verifiable, known: KnownRoots): Promise
   const roots = await verifyRoots(ports.roots.read(), known);
   const refs = new Set([...(await audit.refs()), ...(await journal.refs()), ...roots.marks.keys()]);
   const chains: ChainVerdict[] = [];
-  for (const ref of [...refs].sort()) chains.push(await verifyOne(ports, ref, roots.marks.get(ref) ?? []));
+  for (const ref of [...refs].sort()) chains.push(await verifyOne(ports, ref, roots.marks.get(ref)));
   return { chains, roots };
 }
 
@@ -42,7 +42,7 @@ export async function verifyAudit(ports: Verifiable, known: KnownRoots): Promise
 async function verifyOne(
   { audit, journal }: Pick<Verifiable, "audit" | "journal">,
   ref: string,
-  marks: readonly Mark[],
+  marks: readonly Mark[] | undefined,
 ): Promise<ChainVerdict> {
   const record = (await journal.load(ref))?.record;
   const unsent = record?.outbox.entries[0];

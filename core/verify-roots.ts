@@ -79,7 +79,7 @@ export async function verifyRoots(lines: AsyncIterable<RootsLine>, known: KnownR
  */
 export function withMarks(
   entries: AsyncIterable<AuditEntry>,
-  marks: readonly Mark[],
+  marks: readonly Mark[] = [],
 ): { readonly entries: AsyncIterable<AuditEntry>; broken(): BrokenMark | undefined } {
   const wanted = Map.groupBy(marks, ({ sequence }) => sequence);
   let replaced: BrokenMark | undefined;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { describeAuditLog } from "../core/audit-log.contract.ts";
+import { describeAuditRoots, type OpenedRoots } from "../core/audit-roots.contract.ts";
 import { describeEventBus } from "../core/event-bus.contract.ts";
 import { describeJournal } from "../core/journal.contract.ts";
 import { describeSecretStore } from "../core/secret-store.contract.ts";
@@ -11,12 +12,18 @@ import {
   seededRandom,
   steppedClock,
 } from "./memory.ts";
+import { memoryAuditRoots } from "./memory-audit.ts";
 
 const close = async (): Promise<void> => undefined;
 
 describeSecretStore("memory", async () => ({ store: memorySecretStore(steppedClock(0)), close }));
 describeJournal("memory", async () => ({ journal: memoryJournal(), close }));
 describeAuditLog("memory", async () => ({ audit: memoryAuditLog(), close }));
+describeAuditRoots("memory", async () => {
+  const roots = memoryAuditRoots();
+  const opened: OpenedRoots = { roots, close, reopen: async () => opened };
+  return opened;
+});
 describeEventBus("memory", async () => {
   const bus = memoryEventBus();
   return { bus, published: async () => bus.events, close };

@@ -63,4 +63,11 @@ export const plans: readonly Plan[] = [
   { source: "core/password.ts", tests: ["core/password.test.ts"], leastPercent: 95 },
   { source: "core/schedule.ts", tests: ["core/schedule.test.ts"], leastPercent: 95 },
   { source: "core/protocol.ts", tests: ["core/protocol.test.ts"], leastPercent: 95 },
+  { source: "core/audit.ts", tests: ["core/audit.test.ts"], leastPercent: 95 },
+  { source: "core/audit-root.ts", tests: ["core/audit-root.test.ts"], leastPercent: 95 },
+  { source: "core/audit-witness.ts", tests: ["core/audit-witness.test.ts"], leastPercent: 95 },
+  { source: "core/merkle.ts", tests: ["core/merkle.test.ts"], leastPercent: 95 },
+  { source: "core/roots-list.ts", tests: ["core/roots-list.test.ts"], leastPercent: 95 },
+  { source: "core/verify-audit.ts", tests: ["core/verify-audit.test.ts"], leastPercent: 95 },
+  { source: "core/verify-roots.ts", tests: ["core/verify-roots.test.ts"], leastPercent: 95 },
 ];
