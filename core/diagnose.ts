@@ -145,8 +145,7 @@ function causeOf(seen: Examination, found: TriedVersion): string {
   if (seen.marks === undefined) return "it was changed behind Keyturn's back";
   const own = ownMarks(seen);
   const same = own.find(({ fingerprint }) => fingerprint === found.fingerprint);
-  if (same === undefined && own.length === 0)
-    return "its login is not there, or bears no mark: was it dropped?";
+  if (own.length === 0) return "its login is not there, or bears no mark: was it dropped?";
   if (same === undefined)
     return "the login holds another value: was the target restored from a backup, or a replica promoted?";
   if (same.verb === "retire") return "it was cut off on purpose";
