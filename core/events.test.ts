@@ -90,6 +90,17 @@ test("an outcome that is not one of ours is refused", () => {
   expect(() => parseEvent(event)).toThrow(refused);
 });
 
+test.each(["undone", "halted", "delayed", "laggards"])("an outcome is %s", (outcome) => {
+  const event = withData(golden("rotation-failed.json"), { outcome });
+  expect(parseEvent(event)).toEqual(event);
+});
+
+test("all that is wrong is named, and an event as a whole where it has no place", () => {
+  expect(() => parseEvent(null)).toThrow(/^not an event of Keyturn: event$/);
+  const event = { ...withData(golden("secret-rotated.json"), { epoch: "7" }), subject: 5 };
+  expect(() => parseEvent(event)).toThrow(/^not an event of Keyturn: subject, data\.epoch$/);
+});
+
 test("what was refused is told by its place and not by its words", () => {
   const event = withData(golden("secret-rotated.json"), { epoch: "canary-value" });
   expect(() => parseEvent(event)).toThrow(/^not an event of Keyturn: data\.epoch$/);

@@ -1,13 +1,11 @@
 /** What a piece of a text may stand for besides itself, by the ways in which passwords are written into other texts. */
 export function meanings(piece: string): readonly string[] {
-  const found: string[] = [];
-  if (piece.includes("%")) found.push(percentDecoded(piece));
+  const found = [percentDecoded(piece)];
   if (piece.includes("+")) found.push(percentDecoded(piece.replaceAll("+", " ")));
-  if (piece.includes("\\")) found.push(unescaped(piece), piece.replaceAll(/\\([\s\S])/g, "$1"));
-  if (piece.includes("&")) found.push(entitiesDecoded(piece));
+  found.push(unescaped(piece), piece.replaceAll(/\\([\s\S])/g, "$1"), entitiesDecoded(piece));
   // SQL, YAML, CSV, ODBC, Compose and printf write the character that ends or begins something twice.
   for (const twice of ["''", '""', "}}", "$$", "%%"]) {
-    if (piece.includes(twice)) found.push(piece.replaceAll(twice, () => twice.slice(1)));
+    found.push(piece.replaceAll(twice, () => twice.slice(1)));
   }
   return found.filter((text) => text !== piece);
 }
@@ -36,9 +34,10 @@ const letters: Readonly<Record<string, string>> = {
 /** As JSON, C, Python and most others escape; a backslash before anything else stands for what follows. */
 function unescaped(text: string): string {
   return text.replaceAll(
-    /\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([\s\S]))/g,
-    (_, unicode?: string, hex?: string, other = "") => {
+    /\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|[\s\S])/g,
+    (whole, unicode?: string, hex?: string) => {
       const code = unicode ?? hex;
+      const other = whole.slice(1);
       return code === undefined ? (letters[other] ?? other) : String.fromCharCode(Number.parseInt(code, 16));
     },
   );
@@ -64,13 +63,13 @@ export function base64Texts(text: string): readonly string[] {
   });
   const folded = [
     ...text.matchAll(/(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}(?:\r?\n[ \t]*[A-Za-z0-9+/_-]+)+={0,2}/g),
-  ].map(([run]) => run.replaceAll(/\s+/g, ""));
+  ].map(([run]) => run.replaceAll(/\s/g, ""));
   return [...runs, ...folded].flatMap((run) => decoded(Buffer.from(run, "base64")));
 }
 
 function decoded(bytes: Buffer): readonly string[] {
   // PowerShell encodes UTF-16: every other byte of plain text is zero there.
-  const isUtf16 = bytes.length % 2 === 0 && bytes.length > 4 && bytes[1] === 0 && bytes[3] === 0;
+  const isUtf16 = bytes.length % 2 === 0 && bytes[1] === 0 && bytes[3] === 0;
   const text = bytes.toString(isUtf16 ? "utf16le" : "utf8");
   return text.includes("\uFFFD") ? [] : [text];
 }

@@ -16,17 +16,26 @@ export interface Readings {
   readonly complete: boolean;
 }
 
-/** Bounds on the work for one text, whatever is in it; a log of a megabyte stays well below a second. */
-const bounds = {
+/** Bounds on the work for one text, whatever is in it. */
+export interface Bounds {
   /** That may be the value. */
-  texts: 24_000,
+  readonly texts: number;
   /** Of all that was tried. */
-  charactersTried: 12_000_000,
+  readonly charactersTried: number;
   /** The text and what is wrapped in it. */
+  readonly regions: number;
+  readonly charactersUnfolded: number;
+  readonly depth: number;
+}
+
+/** With these a log of a megabyte stays well below a second. */
+export const usualBounds: Bounds = {
+  texts: 24_000,
+  charactersTried: 12_000_000,
   regions: 4_000,
   charactersUnfolded: 6_000_000,
   depth: 8,
-} as const;
+};
 
 /** To look at a piece costs something besides its length. In characters. */
 const pieceCost = 32;
@@ -47,9 +56,13 @@ const passes: readonly ((region: string) => Iterable<string>)[] = [
  * Every value that a pasted text may have in it: a bare one, a line of a log or of an `.env` file, an address, a connection string,
  * JSON, quoted, escaped, in base64, and each of these in another. Pure. `accepts` says which texts can be a value at all.
  */
-export function readings(pasted: string, accepts: (text: string) => boolean): Readings {
-  const collector = new Collector(accepts);
-  const unfolded = unfold(pasted);
+export function readings(
+  pasted: string,
+  accepts: (text: string) => boolean,
+  bounds: Bounds = usualBounds,
+): Readings {
+  const collector = new Collector(accepts, bounds);
+  const unfolded = unfold(pasted, bounds);
   let { complete } = unfolded;
   for (const pass of passes) complete = collector.take(pass, unfolded.regions) && complete;
   return { texts: collector.texts, complete };
@@ -58,15 +71,18 @@ export function readings(pasted: string, accepts: (text: string) => boolean): Re
 class Collector {
   readonly texts = new Set<string>();
   readonly #accepts: (text: string) => boolean;
-  #charactersLeft: number = bounds.charactersTried;
+  readonly #textsMax: number;
+  #charactersLeft: number;
 
-  constructor(accepts: (text: string) => boolean) {
+  constructor(accepts: (text: string) => boolean, bounds: Bounds) {
     this.#accepts = accepts;
+    this.#textsMax = bounds.texts;
+    this.#charactersLeft = bounds.charactersTried;
   }
 
   /** False if not everything was tried: no pass takes more than half of what is left, so that something is left for the next. */
   take(pass: (region: string) => Iterable<string>, regions: Iterable<string>): boolean {
-    const textsMax = (this.texts.size + bounds.texts) / 2;
+    const textsMax = (this.texts.size + this.#textsMax) / 2;
     const leaves = this.#charactersLeft / 2;
     for (const region of regions) {
       for (const piece of pass(region)) {
@@ -89,10 +105,13 @@ class Collector {
 }
 
 /** The text and all that is wrapped in it, the outermost first. */
-function unfold(pasted: string): { readonly regions: ReadonlySet<string>; readonly complete: boolean } {
+function unfold(
+  pasted: string,
+  bounds: Bounds,
+): { readonly regions: ReadonlySet<string>; readonly complete: boolean } {
   const regions = new Set([pasted]);
   let layer: readonly string[] = [pasted];
-  let charactersLeft: number = bounds.charactersUnfolded;
+  let charactersLeft = bounds.charactersUnfolded;
   for (let depth = 0; depth < bounds.depth && layer.length > 0; depth += 1) {
     const inside: string[] = [];
     for (const region of layer) {

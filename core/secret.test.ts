@@ -32,6 +32,12 @@ describe("a secret", () => {
     expect(show()).not.toContain(Buffer.from(text).toString("base64"));
   });
 
+  test("reads as a word for what it is", () => {
+    expect(String(secret)).toBe("[secret]");
+    expect(JSON.stringify({ secret })).toBe('{"secret":"[secret]"}');
+    expect(inspect({ secret })).toBe("{ secret: [secret] }");
+  });
+
   test("is not cloned into another thread, and not found by comparing", () => {
     expect(inspect(structuredClone(secret), { showHidden: true })).not.toContain(text);
   });

@@ -74,4 +74,11 @@ export const plans: readonly Plan[] = [
   { source: "core/evidence.ts", tests: ["core/evidence.test.ts"], leastPercent: 95 },
   { source: "core/examine.ts", tests: ["core/examine.test.ts"], leastPercent: 95 },
   { source: "core/repair.ts", tests: ["core/repair-whole.test.ts"], leastPercent: 95 },
+  { source: "core/record.ts", tests: ["core/record.test.ts"], leastPercent: 95 },
+  { source: "core/errors.ts", tests: ["core/errors.test.ts"], leastPercent: 95 },
+  { source: "core/events.ts", tests: ["core/events.test.ts"], leastPercent: 95 },
+  { source: "core/secret.ts", tests: ["core/secret.test.ts"], leastPercent: 95 },
+  { source: "core/json-text.ts", tests: ["core/json-text.test.ts"], leastPercent: 95 },
+  { source: "core/leaked.ts", tests: ["core/leaked-text.test.ts"], leastPercent: 95 },
+  { source: "core/leaked-meanings.ts", tests: ["core/leaked-meanings.test.ts"], leastPercent: 95 },
 ];
