@@ -143,6 +143,27 @@ describe("one of a cutover type", () => {
     expect(await tried(it.stand())).toEqual(["v1"]);
   });
 
+  test("has no candidate in the store for a moment, while an emergency makes the next one: that passes, too", async () => {
+    const rotation = {
+      id: "v3",
+      kind: "rotate",
+      urgent: true,
+      requestedBy: "emergency",
+      startedAt: 0,
+    } as const;
+    const state = { phase: "create", rotation, attempts: 0, notBefore: 0 } as const;
+    await it.ports.journal.save({ ...newRecord(adminRef), state }, undefined);
+    await expect(tried(it.stand())).rejects.toMatchObject({ code: "target-busy", disposition: "retry" });
+  });
+
+  test.each([
+    { phase: "idle" },
+    { phase: "halted", from: "undo", code: "superseded", reason: "a person has to look", at: 0 },
+  ] as const)("is refused as such where nothing goes on by itself: $phase", async (state) => {
+    await it.ports.journal.save({ ...newRecord(adminRef), state }, undefined);
+    expect(await tried(it.stand())).toEqual(["v1"]);
+  });
+
   test("no word of what was tried is left in what is written", async () => {
     await it.save("v2");
     await tried(it.stand()).catch(() => undefined);

@@ -1,5 +1,5 @@
 import { KeyturnError } from "./errors.ts";
-import type { StoredSecret } from "./ports.ts";
+import type { Ports, StoredSecret } from "./ports.ts";
 import type { Secret } from "./secret.ts";
 import type { Stand } from "./stand.ts";
 import { rotationOf } from "./transition.ts";
@@ -52,10 +52,16 @@ async function* candidates(
     yield current;
   }
   if (admin === managed.ref) yield* owed(stand);
-  else if (pending !== undefined) {
+  else if (pending !== undefined || (rotated !== undefined && (await isUnderWay(ports, admin)))) {
     throw new KeyturnError("target-busy", `the administering login ${admin} is being changed at this moment`);
   }
   return undefined;
+}
+
+/** Between two candidates the store has none, and the target still accepts the one that was put aside. */
+async function isUnderWay({ journal }: Ports, ref: string): Promise<boolean> {
+  const phase = (await journal.load(ref))?.record.state.phase ?? "idle";
+  return phase !== "idle" && phase !== "halted";
 }
 
 /** A login that administers itself may have been left on any value that its own record still knows. */

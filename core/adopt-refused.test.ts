@@ -188,12 +188,15 @@ describe("where others move meanwhile", () => {
     },
   );
 
-  test("a candidate that could not be published is put aside", async () => {
+  test.each([
+    ["was overtaken is put aside", "conflict", undefined],
+    ["may have been published stays, and is gone on with", "unreachable", expect.any(String)],
+  ] as const)("a candidate that %s", async (_, code, left) => {
     const { failure, ports } = world({
-      store: () => ({ promote: () => Promise.reject(new KeyturnError("unreachable", "no answer")) }),
+      store: () => ({ promote: () => Promise.reject(new KeyturnError(code, "no answer")) }),
     });
-    expect(await failure()).toMatchObject({ code: "unreachable" });
-    expect(await ports.store.read(ref, "pending")).toBeUndefined();
+    expect(await failure()).toMatchObject({ code });
+    expect((await ports.store.read(ref, "pending"))?.version).toEqual(left);
   });
 
   test("a record that was saved meanwhile is looked at again", async () => {

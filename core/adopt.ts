@@ -237,17 +237,30 @@ class Adoption {
     if (current !== undefined) await this.#assertReplaceable(current);
     const pending = await this.#stored.read(ref, "pending");
     const isMine = pending?.value.equals(this.#value) === true;
-    if (pending !== undefined && !isMine) await this.#stored.discardPending(ref, pending.version);
+    if (pending !== undefined && !isMine) await this.#putAside(pending.version);
     const version = isMine ? pending.version : newId(this.#stand.ports.random);
     const saved = await this.#stored.savePending(ref, version, this.#value);
-    try {
-      await this.#stored.promote(ref, version, current?.version);
-    } catch (thrown) {
-      // Another one was faster, and what it has stored is looked at anew: this candidate is nobody's any more.
-      await this.#stored.discardPending(ref, version);
-      throw thrown;
-    }
+    await this.#promote(version, current?.version);
     return saved;
+  }
+
+  /** A candidate that was there before the record moved is of no rotation; of any other one the record has to be read first. */
+  async #putAside(version: string): Promise<void> {
+    const { ports, record } = this.#stand;
+    const known = await ports.journal.load(record.ref);
+    if (known?.revision !== this.#loaded?.revision) {
+      throw new KeyturnError("conflict", `the record of ${record.ref} has moved`);
+    }
+    await this.#stored.discardPending(record.ref, version);
+  }
+
+  /** Whoever was overtaken by another import takes its own candidate away again: nobody else would. */
+  async #promote(version: string, expected: string | undefined): Promise<void> {
+    const { ref } = this.#stand.record;
+    await this.#stored.promote(ref, version, expected).catch(async (thrown: unknown) => {
+      if (asKeyturnError(thrown).code === "conflict") await this.#stored.discardPending(ref, version);
+      throw thrown;
+    });
   }
 
   /** A rotation that was refused has left the stored value in the record; it may be the same credential, without what an import adds. */

@@ -192,7 +192,7 @@ class DisasterWorld {
   async #expectWhole(when: string): Promise<void> {
     await this.#scene.past.collect(this.#ports.store);
     this.story.push(when);
-    await expectSettled(this.#ports, this.#scene.past.logins, (login) => this.#accepts(login));
+    await expectSettled(ref, this.#ports, this.#scene.past.logins, (login) => this.#accepts(login));
     for await (const { action, version = "" } of this.#ports.audit.read(ref)) {
       const login = action === "emergency.requested" ? this.#scene.past.logins.get(version) : undefined;
       if (login !== undefined && this.#accepts(login))
@@ -252,7 +252,7 @@ class DisasterWorld {
   /** A worker whose every call meets its fate at the gate. */
   #worker() {
     const name = `w${++this.#workers}`;
-    const ports = this.#scene.gate.wrap(name, this.#ports, this.#scene.rotator);
+    const ports = this.#scene.gate.wrap(name, this.#ports);
     const told = (line: string) => this.story.push(`${name} ${line}`);
     const work = (carryOut: (ports: Ports) => Promise<unknown>) =>
       carryOut(ports).then(

@@ -1,6 +1,5 @@
 import { KeyturnError } from "../core/errors.ts";
 import type { Ports } from "../core/ports.ts";
-import type { Rotator } from "../core/rotator.ts";
 import type { Chance } from "./chance.ts";
 
 type Fate = "done" | "fails" | "is rejected" | "reply lost";
@@ -35,7 +34,7 @@ export class Gate {
     this.#deaths.set(worker, told);
   }
 
-  wrap(worker: string, ports: Ports, rotator: Rotator): Ports {
+  wrap(worker: string, ports: Ports): Ports {
     const behind = <Part extends object>(name: string, part: Part): Part =>
       new Proxy(part, {
         get: (owner, method) => {
@@ -54,14 +53,13 @@ export class Gate {
           };
         },
       });
-    const wrapped = behind("rotator", rotator);
     return {
       ...ports,
       store: behind("store", ports.store),
       journal: behind("journal", ports.journal),
       bus: behind("bus", ports.bus),
       audit: behind("audit", ports.audit),
-      rotators: { load: async () => wrapped },
+      rotators: { load: async (type) => behind("rotator", await ports.rotators.load(type)) },
     };
   }
 

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
 import { generatePassword } from "../core/password.ts";
-import { defineRotator, type Fence, type Rotator, secretField } from "../core/rotator.ts";
+import { defineRotator, type Fence, type Rotator, type StepContext, secretField } from "../core/rotator.ts";
 
 /**
  * A target in memory that keeps the fence as a real one does, with a type for either overlap. It stands for a server where a
@@ -16,6 +16,8 @@ export interface ModelTarget {
   meddle(username: string, password: string | undefined): void;
   /** Keeps everything as it is now, and gives what brings it back: a backup of the target. */
   backup(): () => void;
+  /** The names of all logins that have a password. */
+  live(): readonly string[];
   /** Logins that were tried and refused. */
   readonly refusedLogins: () => number;
   /** The next so many calls of this verb throw; undefined ends it. */
@@ -35,6 +37,11 @@ interface Login {
 
 const Credential = z.looseObject({ username: z.string(), password: secretField() });
 const Config = z.strictObject({ owner: z.string() });
+/** Whoever gives a login has to be let in by it; without one everybody may administer. */
+const Admin = z.optional(
+  z.looseObject({ username: z.optional(z.string()), password: z.optional(secretField()) }),
+);
+type Context = StepContext<z.infer<typeof Config>, z.infer<typeof Admin>>;
 
 export function modelTarget(): ModelTarget {
   const logins = new Map<string, Login>();
@@ -59,6 +66,18 @@ export function modelTarget(): ModelTarget {
     if (!accepted) refusedLogins += 1;
     return accepted;
   };
+  /** The administering login may be changing at this very moment: then what else it may be is tried. */
+  const administer = async ({ admin, nextAdmin }: Context): Promise<void> => {
+    if (admin?.username === undefined) return;
+    for (let known: typeof admin | undefined = admin; known !== undefined; known = await nextAdmin?.()) {
+      if (accepts(known.username ?? "", known.password?.reveal() ?? "")) return;
+    }
+    throw new KeyturnError("admin-refused", `the target refuses ${admin.username}`);
+  };
+  const assertManaged = ({ fence }: Login, { ref }: Fence): void => {
+    if (fence === undefined || fence.ref === ref) return;
+    throw new KeyturnError("not-managed", `the login belongs to ${fence.ref}`);
+  };
   /** False: it is done already. At one epoch a value may be set where another was retired; anything else cannot come from one journal. */
   const passes = (known: Login["fence"], fence: Fence, verb: "set" | "retire"): boolean => {
     if (known === undefined || known.seen < fence.epoch) return true;
@@ -77,7 +96,7 @@ export function modelTarget(): ModelTarget {
       overlap,
       config: Config,
       credential: Credential,
-      admin: z.optional(z.looseObject({})),
+      admin: Admin,
       needs: { network: ["target"] },
       async create(current, { config, random }) {
         failing("create");
@@ -85,9 +104,12 @@ export function modelTarget(): ModelTarget {
         const username = overlap === "cutover" ? config.owner : `${config.owner}_${other}`;
         return { username, password: generatePassword(random) };
       },
-      async set({ pending }, { fence }) {
+      async set({ pending }, context) {
         failing("set");
+        await administer(context);
+        const { fence } = context;
         const slot = login(pending.username);
+        assertManaged(slot, fence);
         if (!passes(slot.fence, fence, "set")) return;
         const same = slot.fence?.verb === "set" && slot.fence.fingerprint === fence.fingerprint;
         if (!same && overlap === "both-live") slot.sessions = 0;
@@ -99,13 +121,19 @@ export function modelTarget(): ModelTarget {
         if (accepts(pending.username, pending.password.reveal())) return;
         throw new KeyturnError("login-refused", `the target refuses ${pending.username}`);
       },
-      async retire(credential, { fence }) {
+      async retire(credential, context) {
         failing("retire");
+        await administer(context);
+        const { fence } = context;
         const slot = login(credential.username);
+        assertManaged(slot, fence);
         if (!passes(slot.fence, fence, "retire")) return { sessionsEnded: 0, survives: [] };
         if (slot.fence !== undefined && slot.fence.fingerprint !== fence.fingerprint) {
           slot.fence = { ...slot.fence, seen: fence.epoch };
           return { sessionsEnded: 0, survives: [] };
+        }
+        if (context.admin?.username === credential.username) {
+          throw new KeyturnError("not-proven", `${credential.username} administers itself, and is not shut`);
         }
         const sessionsEnded = slot.sessions;
         const mark = { ...fence, verb: "retire", seen: fence.epoch };
@@ -116,24 +144,33 @@ export function modelTarget(): ModelTarget {
         failing("refused");
         return accepts(credential.username, credential.password.reveal()) ? "accepted" : "refused";
       },
-      async usage(credential) {
+      async usage(credential, context) {
         failing("usage");
+        await administer(context);
         const { sessions } = login(credential.username);
         return {
           sessions,
           clients: sessions === 0 ? [] : [`${sessions} sessions of ${credential.username}`],
         };
       },
-      async preflight() {
+      async preflight(context) {
         failing("preflight");
+        await administer(context);
         return [];
       },
-      async adopt({ username }, { fence }) {
-        failing("adopt");
-        const slot = login(username);
+      async adopt(credential, context) {
+        await administer(context);
+        const { fence } = context;
+        if (!accepts(credential.username, credential.password.reveal())) {
+          throw new KeyturnError("login-refused", `the target refuses ${credential.username}`);
+        }
+        const slot = login(credential.username);
+        assertManaged(slot, fence);
         if (passes(slot.fence, fence, "set")) slot.fence = { ...fence, verb: "set", seen: fence.epoch };
       },
-      async cut(username, { fence }) {
+      async cut(username, context) {
+        await administer(context);
+        const { fence } = context;
         const slot = login(username);
         passes(slot.fence, fence, "retire");
         const sessionsEnded = slot.sessions;
@@ -141,9 +178,15 @@ export function modelTarget(): ModelTarget {
         Object.assign(slot, { password: undefined, sessions: 0, fence: mark });
         return { sessionsEnded, survives: [] };
       },
-      async inspect() {
+      async inspect(context) {
+        await administer(context);
+        const { owner } = context.config;
+        const isOurs = (name: string): boolean =>
+          name === owner || [`${owner}_a`, `${owner}_b`].includes(name);
         return [...logins].flatMap(([name, { fence, password }]) =>
-          fence === undefined ? [] : [{ ...fence, login: name, accepts: password !== undefined }],
+          fence === undefined || !isOurs(name)
+            ? []
+            : [{ ...fence, login: name, accepts: password !== undefined }],
         );
       },
     });
@@ -155,6 +198,7 @@ export function modelTarget(): ModelTarget {
     meddle: (username, password) => {
       login(username).password = password;
     },
+    live: () => [...logins].filter(([, { password }]) => password !== undefined).map(([name]) => name),
     backup: () => {
       const kept = [...logins].map(([name, one]) => [name, { ...one }] as const);
       return () => {

@@ -2,8 +2,6 @@ import { acceptReports } from "../core/accept-reports.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Chance } from "./chance.ts";
 
-const ref = "app/db";
-
 interface Agent {
   readonly name: string;
   readonly uses: Set<string>;
@@ -13,6 +11,7 @@ interface Agent {
 
 /** Agents that read by the readers' rule, say what they use, are slow to change over, and sometimes vanish and come back. */
 export class SimulatedFleet {
+  readonly #ref: string;
   readonly #ports: Ports;
   readonly #chance: Chance;
   readonly #tell: (line: string) => void;
@@ -23,7 +22,8 @@ export class SimulatedFleet {
     vanished: false,
   }));
 
-  constructor(ports: Ports, chance: Chance, tell: (line: string) => void) {
+  constructor(ref: string, ports: Ports, chance: Chance, tell: (line: string) => void) {
+    this.#ref = ref;
     this.#ports = ports;
     this.#chance = chance;
     this.#tell = tell;
@@ -31,7 +31,7 @@ export class SimulatedFleet {
 
   async act(accepts: (value: string) => boolean): Promise<void> {
     const agent = this.#chance.pick(this.#agents);
-    const current = await this.#ports.store.read(ref, "current");
+    const current = await this.#ports.store.read(this.#ref, "current");
     if (current === undefined) return;
     if (this.#chance.next() < 0.05) {
       agent.vanished = !agent.vanished;
@@ -61,6 +61,7 @@ export class SimulatedFleet {
   async #report(agent: Agent): Promise<void> {
     agent.sequence += 1;
     const inUse = [...agent.uses];
+    const ref = this.#ref;
     const report = { ref, agent: agent.name, fleet: "agents", sequence: agent.sequence, inUse, holds: [] };
     await acceptReports(this.#ports, [{ ...report, adopted: inUse.at(-1) }]);
   }

@@ -1,8 +1,6 @@
 import { verifyChain } from "../core/audit.ts";
 import type { Ports } from "../core/ports.ts";
 
-const ref = "app/db";
-
 export interface Login {
   readonly username: string;
   readonly password: string;
@@ -15,6 +13,7 @@ export function loginOf(json: string): Login {
 
 /** What must be true when everything has come to rest: one value is accepted, it is current, it has not leaked, and nothing is owed. */
 export async function expectSettled(
+  ref: string,
   ports: Ports,
   logins: ReadonlyMap<string, Login>,
   accepts: (login: Login) => boolean,
@@ -29,7 +28,7 @@ export async function expectSettled(
   const expected = JSON.stringify(loginOf(current.value.reveal()));
   const live = new Set([...logins.values()].filter(accepts).map((login) => JSON.stringify(login)));
   if (live.size !== 1 || !live.has(expected))
-    throw new Error(`${live.size} logins are live, and one should be`);
+    throw new Error(`${live.size} logins are live, and current alone should be`);
   for (const { version } of record.compromised) {
     const login = logins.get(version);
     if (login !== undefined && JSON.stringify(login) === expected) throw new Error("current is compromised");

@@ -1,0 +1,81 @@
+import { type ErrorCode, errorCodes } from "../core/errors.ts";
+import type { Ports } from "../core/ports.ts";
+
+/** How rotations come to their end, and what may happen on the way. */
+export const endings = [
+  "converged",
+  "converged at once for an emergency",
+  "rolled back",
+  "undone",
+  "overtaken by another rotation",
+] as const;
+type Ending = (typeof endings)[number];
+export const turns = ["halted", "resumed", "emergency", "cut first", "imported", "debt paid"] as const;
+
+const turnOf: Readonly<Record<string, (typeof turns)[number]>> = {
+  halted: "halted",
+  resumed: "resumed",
+  "emergency.requested": "emergency",
+  imported: "imported",
+  "debt.paid": "debt paid",
+};
+
+/** Reads from the audit what became of the rotations of a secret: whatever a worker that died has done is in there. */
+export async function countEndings(
+  ref: string,
+  audit: Ports["audit"],
+  count: (what: string) => void,
+): Promise<void> {
+  let under: Ending | undefined;
+  for await (const { action, detail } of audit.read(ref)) {
+    const turn = turnOf[action];
+    if (turn !== undefined) count(turn);
+    if (turn === "emergency" && detail !== "") count("cut first");
+    const ends = endOf(action, under);
+    if (ends !== undefined) count(ends);
+    if (beginnings.has(action)) under = action === "rollback.began" ? "rolled back" : aimOf(detail);
+    else if (ends !== undefined) under = undefined;
+  }
+}
+
+const beginnings = new Set(["rotate.began", "rollback.began"]);
+
+/** What the rotation under way comes to by this; undefined: it goes on, or there is none. */
+function endOf(action: string, under: Ending | undefined): Ending | undefined {
+  if (under === undefined) return undefined;
+  if (beginnings.has(action)) return "overtaken by another rotation";
+  if (action === "undo.done") return "undone";
+  return action === "rotation.ended" ? under : undefined;
+}
+
+function aimOf(detail: string): Ending {
+  return detail.startsWith("urgent") ? "converged at once for an emergency" : "converged";
+}
+
+/** What the faults of the simulation, and those who wait for one another, may be told as. */
+const causes: readonly ErrorCode[] = ["unreachable", "timeout", "target-rejected", "target-busy"];
+
+/**
+ * The first failure in the audit that nothing in the world explains: a step that finds another's fence, a lost candidate or a defect was not where
+ * it should have been, even where all is well in the end.
+ */
+export async function unexplained(
+  ref: string,
+  audit: Ports["audit"],
+  expected: ErrorCode | undefined,
+): Promise<string | undefined> {
+  const inexplicable = errorCodes.filter((code) => code !== expected && !causes.includes(code));
+  for await (const { action, detail } of audit.read(ref)) {
+    if (inexplicable.some((code) => detail.includes(`${code}: `))) return `${action}: ${detail}`;
+  }
+  return undefined;
+}
+
+/** What many simulations came to. */
+export function addUp(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const [what, count] of counts.flatMap((one) => Object.entries(one))) {
+    total[what] = (total[what] ?? 0) + count;
+  }
+  return total;
+}

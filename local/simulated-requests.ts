@@ -1,0 +1,77 @@
+import { KeyturnError } from "../core/errors.ts";
+import { request, versionMark } from "../core/operate.ts";
+import type { Ports } from "../core/ports.ts";
+import type { Chance } from "./chance.ts";
+import type { WatchedSecret } from "./simulated-watch.ts";
+
+/** What may be asked for at any moment, by how often. */
+export const peaceful = [
+  "rotate",
+  "rotate",
+  "rotate",
+  "cancel",
+  "rollback",
+  "resume",
+  "pause",
+  "hold",
+  "release",
+  "retire",
+  "import",
+] as const;
+const emergencies = ["leak", "leak previous", "leak any", "cut first"] as const;
+export const everyRequest = [...peaceful, ...emergencies] as const;
+export type Asked = (typeof everyRequest)[number];
+
+/** Whoever asks may be another than whoever asked before: only one's own hold is replaced, and each is released by name or all at once. */
+const people = ["ann", "bob"] as const;
+
+/** Asks, and gives the answer in a word: what may not be done now is refused by its code. */
+export async function ask(
+  kind: Exclude<Asked, "import">,
+  watched: WatchedSecret,
+  ports: Ports,
+  { chance, isPeaceful }: { readonly chance: Chance; readonly isPeaceful: boolean },
+): Promise<string> {
+  const { ref } = watched;
+  const by = chance.pick(people);
+  const insist = chance.next() < 0.5;
+  const send = async () => {
+    switch (kind) {
+      case "rotate":
+      case "resume":
+        return request(ref, ports, { kind, by });
+      case "cancel":
+      case "rollback":
+        return request(ref, ports, { kind, by, insist });
+      case "pause":
+        return request(ref, ports, { kind, by, reason: "simulated" });
+      case "hold":
+        return request(ref, ports, { kind, by, reason: "simulated", until: ports.clock.now() + 15_000 });
+      case "release":
+        return request(ref, ports, { kind, by, whose: insist ? undefined : chance.pick(people) });
+      case "retire":
+        // Who insists cuts off whoever still needs the old credential: that is no peace.
+        return request(ref, ports, { kind, by, insist: !isPeaceful && insist });
+      case "leak":
+      case "leak previous":
+      case "leak any":
+      case "cut first": {
+        const version = await versionMark(ref, ports, chance.pick(named(kind, watched)));
+        const cutFirst = kind === "cut first";
+        if (cutFirst) watched.willBeCutFirst(version.version);
+        return request(ref, ports, { kind: "emergency", by, version, cutFirst });
+      }
+    }
+  };
+  try {
+    return (await send()).answer;
+  } catch (thrown) {
+    if (thrown instanceof KeyturnError) return thrown.code;
+    throw thrown;
+  }
+}
+
+function named(kind: string, { versions }: WatchedSecret): readonly string[] {
+  if (kind === "leak previous") return ["previous", "pending"];
+  return kind === "leak any" ? versions : ["current"];
+}
