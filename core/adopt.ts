@@ -3,6 +3,7 @@ import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
 import { newId } from "./identifier.ts";
 import type { Loaded, Ports, SecretStore, StoredSecret } from "./ports.ts";
+import { Publishing } from "./publishing.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord } from "./record.ts";
 import { Redactor, redactingLog } from "./redact.ts";
@@ -146,12 +147,17 @@ class Adoption {
     const { version } = await this.#store(current);
     await ports.journal.remember(record.ref, version, fields);
     await this.#mark(mark, await this.#context(version, fingerprint, epoch));
-    await this.#assertCurrent(version);
+    await this.#publishing().assertCurrent(version);
     const now = ports.clock.now();
     const adopted = { ...record, epoch, current: { version, fingerprint, since: now }, dueAt: now };
     const note = { action: "imported", detail: "as it was, without a reset", version, actor: by };
     const saved = await commit(ports, this.#loaded?.revision, stay(adopted, note), by);
     return { answer: "imported", version, record: saved.record, findable };
+  }
+
+  #publishing(): Publishing {
+    const { ports, record } = this.#stand;
+    return new Publishing(ports.journal, this.#stored, { ref: record.ref, revision: this.#loaded?.revision });
   }
 
   #context(version = "", fingerprint = "", epoch = this.#stand.record.epoch): Promise<RawContext> {
@@ -237,30 +243,11 @@ class Adoption {
     if (current !== undefined) await this.#assertReplaceable(current);
     const pending = await this.#stored.read(ref, "pending");
     const isMine = pending?.value.equals(this.#value) === true;
-    if (pending !== undefined && !isMine) await this.#putAside(pending.version);
+    if (pending !== undefined && !isMine) await this.#publishing().putAside(pending.version);
     const version = isMine ? pending.version : newId(this.#stand.ports.random);
     const saved = await this.#stored.savePending(ref, version, this.#value);
-    await this.#promote(version, current?.version);
+    await this.#publishing().promote(version, current?.version);
     return saved;
-  }
-
-  /** A candidate that was there before the record moved is of no rotation; of any other one the record has to be read first. */
-  async #putAside(version: string): Promise<void> {
-    const { ports, record } = this.#stand;
-    const known = await ports.journal.load(record.ref);
-    if (known?.revision !== this.#loaded?.revision) {
-      throw new KeyturnError("conflict", `the record of ${record.ref} has moved`);
-    }
-    await this.#stored.discardPending(record.ref, version);
-  }
-
-  /** Whoever was overtaken by another import takes its own candidate away again: nobody else would. */
-  async #promote(version: string, expected: string | undefined): Promise<void> {
-    const { ref } = this.#stand.record;
-    await this.#stored.promote(ref, version, expected).catch(async (thrown: unknown) => {
-      if (asKeyturnError(thrown).code === "conflict") await this.#stored.discardPending(ref, version);
-      throw thrown;
-    });
   }
 
   /** A rotation that was refused has left the stored value in the record; it may be the same credential, without what an import adds. */
@@ -300,13 +287,5 @@ class Adoption {
       "request-refused",
       `${record.ref} has another value in the store, version ${current.version}, which its target may accept: import that one by --from-store`,
     );
-  }
-
-  /** Another import may have stored its value meanwhile. */
-  async #assertCurrent(version: string): Promise<void> {
-    const { record } = this.#stand;
-    const current = await this.#stored.read(record.ref, "current");
-    if (current?.version === version) return;
-    throw new KeyturnError("conflict", `current of ${record.ref} was changed in the store meanwhile`);
   }
 }
