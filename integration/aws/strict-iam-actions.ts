@@ -31,6 +31,10 @@ export interface Behaviour {
   keysMax: number;
   /** The names of the next answers: such as Throttling, or `lost` for one that is carried out and never answered. */
   readonly failures: { readonly action: string; readonly code: string }[];
+  /** Tears the connection at the nth request from now on: before it is carried out, or after it. Zero: it has happened. */
+  tear: { at: number; readonly when: "before" | "after" } | undefined;
+  /** The time of the model. */
+  now: () => number;
   /** What others do while an action is on its way; once. */
   readonly meanwhile: Map<string, () => Promise<unknown>>;
 }
@@ -98,16 +102,16 @@ const actions: Readonly<Record<string, Action>> = {
     const key = addKey(user);
     return `<AccessKey>${shown(user, key)}<SecretAccessKey>${key.secretAccessKey}</SecretAccessKey></AccessKey>`;
   },
-  UpdateAccessKey: (user, parameters) => {
+  UpdateAccessKey: (user, parameters, { behaviour }) => {
     const key = keyOf(user, parameters.get("AccessKeyId"));
     const status = parameters.get("Status") === "Active" ? "Active" : "Inactive";
-    if (key.status !== status) key.changedAt = Date.now();
+    if (key.status !== status) key.changedAt = behaviour.now();
     key.status = status;
     return "";
   },
-  DeleteAccessKey: (user, parameters) => {
+  DeleteAccessKey: (user, parameters, { behaviour }) => {
     const key = keyOf(user, parameters.get("AccessKeyId"));
-    if (key.status === "Active") key.changedAt = Date.now();
+    if (key.status === "Active") key.changedAt = behaviour.now();
     key.isGone = true;
     return "";
   },

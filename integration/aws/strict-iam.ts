@@ -39,9 +39,11 @@ export async function startStrictIam(): Promise<StrictIam> {
     flaps: 0,
     keysMax: 2,
     failures: [],
+    tear: undefined,
+    now: Date.now,
     meanwhile: new Map(),
   };
-  const addKey = (user: ModelUser, createdAt = Date.now()): ModelKey => {
+  const addKey = (user: ModelUser, createdAt = behaviour.now()): ModelKey => {
     const key: ModelKey = {
       accessKeyId: `AKIA${randomBytes(8).toString("hex").toUpperCase()}`,
       secretAccessKey: randomBytes(30).toString("base64"),
@@ -73,9 +75,12 @@ export async function startStrictIam(): Promise<StrictIam> {
     const others = behaviour.meanwhile.get(action);
     behaviour.meanwhile.delete(action);
     await others?.();
+    const { tear } = behaviour;
+    if (tear !== undefined) tear.at -= 1;
+    const torn = tear?.at === 0 ? tear.when : undefined;
     try {
-      const result = carryOut(request, body);
-      if (result === undefined) request.socket.destroy();
+      const result = torn === "before" ? undefined : carryOut(request, body);
+      if (result === undefined || torn === "after") request.socket.destroy();
       else reply(response, 200, result);
     } catch (thrown) {
       refuse(response, thrown instanceof Refusal ? thrown : new Refusal("InternalFailure", String(thrown)));
@@ -123,7 +128,7 @@ function authenticate(
   behaviour: Behaviour,
 ): Caller {
   const signature = readSignature(request, body);
-  const now = Date.now();
+  const now = behaviour.now();
   for (const user of users.values()) {
     const key = user.keys.find(({ accessKeyId }) => accessKeyId === signature?.accessKeyId);
     if (key === undefined || signature === undefined) continue;
