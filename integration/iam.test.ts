@@ -49,6 +49,7 @@ describe("the access keys of a user, rotated by the whole core", () => {
 
   test("are rolled back in a grace, with no third key, and the one given up makes room at once", async () => {
     const world = await rotatedTwice(86_400_000);
+    // A person has deleted what waits for its time.
     world.target.user.keys.splice(0, 1);
     const old = await world.current();
     await world.ask("rotate");
@@ -61,6 +62,7 @@ describe("the access keys of a user, rotated by the whole core", () => {
 
   test("have a successor at once where current leaks in a grace, although both slots are taken", async () => {
     const world = await rotatedTwice(86_400_000);
+    // A person has deleted what waits for its time.
     world.target.user.keys.splice(0, 1);
     await world.ask("rotate");
     await world.until("grace");
