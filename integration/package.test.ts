@@ -46,7 +46,7 @@ describe("the package", () => {
     );
     const foreign = packed.filter(
       (path) =>
-        !/^(dist\/(agent|cli|core|local|manifest|notify|rotators|telemetry)\/.+\.(js|d\.ts)|cli\/[a-z-]+\.mjs|dashboards\/[a-z]+\.(json|yaml)|schemas\/(cli\/)?[a-z-]+\.schema\.json|[^/]+)$/.test(
+        !/^(dist\/(agent|cli|core|functions|local|manifest|notify|rotators|telemetry)\/.+\.(js|d\.ts)|cli\/[a-z-]+\.mjs|dashboards\/[a-z]+\.(json|yaml)|schemas\/(cli\/)?[a-z-]+\.schema\.json|[^/]+)$/.test(
           path,
         ),
     );
