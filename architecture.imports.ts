@@ -68,6 +68,7 @@ const rooms: Readonly<Record<string, Room>> = {
 const free = [
   "",
   "demo",
+  "canaries",
   "bench",
   "faults",
   "mutation",

@@ -13,7 +13,13 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "integration", include: ["integration/**/*.test.ts"], exclude: [installed, aws] },
+        test: {
+          name: "integration",
+          include: ["integration/**/*.test.ts"],
+          exclude: [installed, aws],
+          globalSetup: "canaries/global-setup.ts",
+          setupFiles: "canaries/setup.ts",
+        },
       },
       {
         extends: true,

@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import * as z from "zod/mini";
 
@@ -150,8 +153,16 @@ export async function startOtlpReceiver({ answers = true } = {}): Promise<OtlpRe
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
+      const folder = mkdtempSync(join(tmpdir(), "keyturn-otlp-"));
+      writeFileSync(join(folder, "telemetry.otlp"), requests.map(withoutCredential).join("\n"));
+      rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The collector's own key is in the header in which it asks for it. */
+function withoutCredential(request: string): string {
+  return request.replace(/^(x-api-key)\n.*$/m, "$1");
 }
 
 function resourcesOf(body: Body): readonly { readonly resource?: z.infer<typeof Resource> }[] {

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseDocument } from "yaml";
+import { ProcessWatch } from "../../canaries/process-watch.ts";
 import { leavesOf, pathOf } from "../../cli/commands-page.ts";
 import { keyturnProgram } from "../../cli/main.ts";
 import { canaries, channelValues } from "../../notify/channels.contract.ts";
@@ -10,7 +11,6 @@ import { CommandPlace } from "../command-place.ts";
 import { startKeyturn } from "../keyturn-command.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "../otlp-receiver.ts";
 import { type PostgresServer, startPostgres } from "../postgres-server.ts";
-import { ProcessWatch } from "../process-watch.ts";
 
 /** A day with every command, the service, its notifications and its telemetry: no secret value is anywhere but where it belongs. */
 const ref = "billing/db";

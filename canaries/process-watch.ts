@@ -1,15 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-const lookMs = 100;
-
 /** Looks at the processes of this machine all the time, as any other user with rights may: their arguments and their environments. Linux only. */
 export class ProcessWatch implements Disposable {
   readonly #seen = new Map<string, string>();
   readonly #timer: NodeJS.Timeout;
 
-  /** Those whose arguments hold one of these texts. */
-  constructor(texts: readonly string[]) {
+  /** Those whose arguments hold one of these texts; looked for every `lookMs` milliseconds. */
+  constructor(texts: readonly string[], lookMs = 100) {
     this.#timer = setInterval(() => this.#look(texts), lookMs);
+    this.#timer.unref();
   }
 
   /** Arguments and environment of each that was there. */

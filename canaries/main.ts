@@ -1,0 +1,33 @@
+import { rmSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { check, complaintsOf, summaryOf } from "./check.ts";
+import { makeRunFolder, runFolder, variable } from "./run-folder.ts";
+
+const usage = `npm run canaries -- --make
+npm run canaries -- FOLDER [REPORT...]
+
+Looks for every secret value of a run in all that the run left behind.
+--make   makes the folder of a run, and prints what to put into the environment of its commands, a variable a line
+FOLDER   the folder of a run that is over; it is removed when nothing was found
+REPORT   more files to search, such as what the commands printed`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { make: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
+});
+const [folder, ...reports] = positionals;
+if (values.make) {
+  const made = makeRunFolder();
+  const preload = `--import=${import.meta.dirname}/preload.mjs`;
+  console.log(`${variable}=${made}\nTMPDIR=${runFolder(made).temporary}\nNODE_OPTIONS=${preload}`);
+} else if (folder === undefined) {
+  console.error(usage);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  const checked = check(folder, reports);
+  const complaints = complaintsOf(checked, { suites: ["processes"], places: ["other temporary files"] });
+  console.log(summaryOf(checked));
+  for (const complaint of complaints) console.error(complaint);
+  if (complaints.length > 0) process.exitCode = 1;
+  else rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,71 @@
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { check } from "./check.ts";
+import { makeRunFolder, runFolder, variable } from "./run-folder.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = makeRunFolder();
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A process of its own, watched as every process of a run is. */
+function run(code: string): void {
+  const environment = {
+    PATH: process.env.PATH,
+    [variable]: folder,
+    TMPDIR: runFolder(folder).temporary,
+    NODE_OPTIONS: `--import=${join(import.meta.dirname, "preload.mjs")}`,
+  };
+  const program = `
+    import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+    import { rm } from "node:fs/promises";
+    import { tmpdir } from "node:os";
+    import { join } from "node:path";
+    import { Secret } from ${JSON.stringify(join(import.meta.dirname, "../core/secret.ts"))};
+    const value = new Secret(["planted", "9fK2wQ7x", "Zr4Tb8Lm"].join("-"));
+    const folder = mkdtempSync(join(tmpdir(), "x-"));
+    ${code}`;
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ["--input-type=module-typescript", "--eval", program],
+    {
+      env: environment,
+      encoding: "utf8",
+    },
+  );
+  expect({ status, stderr: status === 0 ? "" : stderr }).toEqual({ status: 0, stderr: "" });
+}
+
+test.each([
+  ["prints it", "console.log(value.reveal());", /^printed by processes/],
+  ["complains with it", 'process.stderr.write("no: " + value.reveal());', /^printed by processes/],
+  [
+    "leaves it in a file",
+    'writeFileSync(join(folder, "left"), value.reveal());',
+    /^other temporary files: t\/x-.*\/left/,
+  ],
+  [
+    "removes the folder with the file",
+    'writeFileSync(join(folder, "gone"), value.reveal()); rmSync(folder, { recursive: true });',
+    /^other temporary files: kept\/.*\/gone/,
+  ],
+  [
+    "removes it later",
+    'writeFileSync(join(folder, "gone"), value.reveal()); await rm(folder, { recursive: true, force: true });',
+    /^other temporary files: kept\/.*\/gone/,
+  ],
+])("a process that %s is found out", (_, code, where) => {
+  run(code);
+  const { found, values } = check(folder);
+  expect(values).toEqual(new Map([["processes", 1]]));
+  expect(found).toEqual([expect.stringMatching(where)]);
+});
+
+test("a process that reveals a value and keeps it to itself is not", () => {
+  run('writeFileSync(join(folder, "left"), String(value)); value.reveal(); console.log(value);');
+  expect(check(folder).found).toEqual([]);
+  expect(check(folder).values).toEqual(new Map([["processes", 1]]));
+});

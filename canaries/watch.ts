@@ -1,0 +1,84 @@
+import fs, { appendFileSync, existsSync, readdirSync, renameSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { join, resolve, sep } from "node:path";
+import { isTelling } from "../core/fingerprint.ts";
+import { Secret } from "../core/secret.ts";
+import { runFolder } from "./run-folder.ts";
+import { windowBytes } from "./search.ts";
+
+/**
+ * Marks every secret value that this process reveals, so that it can be looked for everywhere when the run is over, and keeps the
+ * temporary folders that would be gone by then. `suite` says whose values they are.
+ */
+export function watch(folder: string, suite: string): void {
+  markRevealed(join(runFolder(folder).ledgers, `${process.pid}`), suite);
+  keepTemporaryFolders(folder);
+}
+
+/** Whoever wants to leak a value must reveal it first. */
+function markRevealed(ledger: string, suite: string): void {
+  const known = new Set<string>();
+  const reveal = Secret.prototype.reveal;
+  Secret.prototype.reveal = function (this: Secret) {
+    const value = reveal.call(this);
+    if (!known.has(value)) {
+      known.add(value);
+      if (value.length >= windowBytes && isTelling(value)) {
+        note(ledger, `${suite}\t${Buffer.from(value).toString("base64")}\n`);
+      }
+    }
+    return value;
+  };
+}
+
+/** A process that is not allowed to write, or has no room to, is not disturbed by being watched. */
+export function note(file: string, text: string | Uint8Array): void {
+  try {
+    appendFileSync(file, text, { mode: 0o600 });
+  } catch {
+    return;
+  }
+}
+
+const once = Symbol.for("keyturn.canaries.kept");
+
+/** Instead of being removed, a folder below the temporary one is put aside. */
+function keepTemporaryFolders(folder: string): void {
+  if (Object.hasOwn(globalThis, once)) return;
+  Reflect.set(globalThis, once, true);
+  const { temporary, kept } = runFolder(folder);
+  const { rmSync, promises } = fs;
+  const rm = promises.rm;
+  let count = 0;
+  const putAside = (path: unknown, options: unknown): boolean => {
+    const from = resolve(String(path));
+    if (Object(options).recursive !== true || !from.startsWith(temporary + sep) || !existsSync(from))
+      return false;
+    const to = join(kept, `${process.pid}-${count}`);
+    count += 1;
+    try {
+      renameSync(from, to);
+      dropDatabases(to, (each) =>
+        rmSync(each, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }),
+      );
+      return true;
+    } catch {
+      return !existsSync(from);
+    }
+  };
+  fs.rmSync = (path, options) => {
+    if (!putAside(path, options)) rmSync(path, options);
+  };
+  promises.rm = async (path, options) => {
+    if (!putAside(path, options)) await rm(path, options);
+  };
+  syncBuiltinESMExports();
+}
+
+/** The pages of a database are too many to keep; the log of its server is what matters. */
+function dropDatabases(folder: string, remove: (path: string) => void): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && existsSync(join(path, "PG_VERSION"))) remove(path);
+  }
+}
