@@ -59,6 +59,13 @@ test("what is known of the roots from elsewhere counts", async () => {
 test.each<[string, RotationRecord, readonly AuditEntry[], object | undefined]>([
   ["a chain is as long as the journal knows", recordAt(one), one, undefined],
   ["a chain lacks its end", recordAt(one), one.slice(0, 2), { kind: "cut-off", sequence: 2 }],
+  ["an entry behind its end was put in", recordAt(one.slice(0, 2)), one, { kind: "unknown", sequence: 3 }],
+  [
+    "two entries behind its end were put in",
+    recordAt(one.slice(0, 1)),
+    one,
+    { kind: "unknown", sequence: 2 },
+  ],
   ["what waits is not in it yet", recordAt(one.slice(0, 1), one.slice(1)), one.slice(0, 1), undefined],
   ["what waits is in it already", recordAt(one.slice(0, 1), one.slice(1)), one, undefined],
   [

@@ -13,7 +13,13 @@ export interface ChainVerdict {
   readonly ref: string;
   /** Entries without a fault. */
   readonly entries: number;
-  readonly fault: (ChainFault & { readonly root?: undefined }) | BrokenMark | undefined;
+  readonly fault: ((ChainFault | PutIn) & { readonly root?: undefined }) | BrokenMark | undefined;
+}
+
+/** The first entry behind the end that the journal knows, though the journal is saved before the audit is written. */
+interface PutIn {
+  readonly kind: "unknown";
+  readonly sequence: number;
 }
 
 export interface AuditVerdict {
@@ -50,5 +56,15 @@ async function verifyOne(
     unsent === undefined ? record?.audit : { sequence: unsent.sequence - 1, hash: unsent.previousHash };
   const { entries, broken } = withMarks(audit.read(ref), marks);
   const { length, fault } = await verifyChain(ref, entries, end);
-  return { ref, entries: length, fault: broken() ?? fault };
+  return { ref, entries: length, fault: broken() ?? fault ?? (await putIn(journal, ref, length)) };
+}
+
+/** The journal is asked once more: what was written while the chain was read is in it by now. One that knows nothing of the secret was lost. */
+async function putIn(
+  journal: Verifiable["journal"],
+  ref: string,
+  length: number,
+): Promise<PutIn | undefined> {
+  const known = (await journal.load(ref))?.record.audit.sequence;
+  return known === undefined || length <= known ? undefined : { kind: "unknown", sequence: known + 1 };
 }

@@ -2,7 +2,7 @@ import { appendFileSync, copyFileSync, cpSync, readFileSync, rmSync, writeFileSy
 import { join } from "node:path";
 import { AuditEntry, seal, sealAgain } from "../core/audit.ts";
 import { sampleChain } from "../core/audit-log.contract.ts";
-import { type Anchor, anchorOf } from "../core/audit-root.ts";
+import { type Anchor, anchorOf, hashOfLine, RootsLine } from "../core/audit-root.ts";
 import { AuditWitness } from "../core/audit-witness.ts";
 import { type AuditVerdict, verifyAudit } from "../core/verify-audit.ts";
 import { openAuditLog } from "./audit-log.ts";
@@ -229,6 +229,21 @@ export const tamperings: readonly Tampering[] = [
     name: "a root is removed",
     tamper: ({ list }) => edit(list, (lines) => lines.toSpliced(2, 1)),
     roots: { kind: "gap", number: 4 },
+  },
+  {
+    name: "a root is put in",
+    tamper: ({ list }) => edit(list, (lines) => lines.toSpliced(2, 0, lines[1] ?? "")),
+    roots: { kind: "gap", number: 2 },
+  },
+  {
+    name: "a root is put in at the end, with its hash right",
+    tamper: ({ list }) =>
+      edit(list, (lines) => {
+        const last = RootsLine.parse(JSON.parse(lines.at(-1) ?? ""));
+        const root = { ...last, number: last.number + 1, at: last.at + 1, previousHash: last.hash };
+        return [...lines, JSON.stringify({ ...root, hash: hashOfLine(root) })];
+      }),
+    roots: { kind: "unsigned", number: 6 },
   },
   {
     name: "two roots change places",

@@ -297,6 +297,48 @@ describe("a chain that is not what was signed", () => {
   });
 });
 
+describe("an entry behind the end that the journal knows", () => {
+  const forged = { ref: "app/db", at: 9, actor: "nobody", action: "put", epoch: 1, detail: "forged" };
+
+  /** A chain that the journal knows to its end. */
+  async function known() {
+    const { local, witness } = await signedOnce();
+    const end = await local.audit.end("app/db");
+    const revision = await local.journal.save({ ...newRecord("app/db"), audit: end }, undefined);
+    expect(await verdictOn(local)).toMatchObject(fine);
+    return { local, witness, end, revision };
+  }
+
+  test("was put in by somebody, and goes on being named when it has been signed", async () => {
+    const { local, witness, end } = await known();
+    await local.audit.append(seal(forged, end));
+    const faults = [{ ref: "app/db", kind: "unknown", sequence: 4 }];
+    expect((await verdictOn(local)).faults).toEqual(faults);
+    await witness.sign();
+    expect((await verdictOn(local)).faults).toEqual(faults);
+  });
+
+  test("is Keyturn's own where the journal learns of it while the chain is read", async () => {
+    const { local, end, revision } = await known();
+    const { audit, journal, auditRoots: roots, installation } = local;
+    const entry = seal(forged, end);
+    const meanwhile = async function* () {
+      await journal.save({ ...newRecord("app/db"), audit: { sequence: 4, hash: entry.hash } }, revision);
+      await audit.append(entry);
+      yield* audit.read("app/db");
+    };
+    const busy = {
+      refs: () => audit.refs(),
+      read: (ref: string) => (ref === "app/db" ? meanwhile() : audit.read(ref)),
+    };
+    const { chains } = await verifyAudit({ audit: busy, journal, roots }, { installation });
+    expect(chains).toMatchObject([
+      { ref: "app/db", entries: 4, fault: undefined },
+      { ref: "app/other", fault: undefined },
+    ]);
+  });
+});
+
 test("a look costs what has changed: only chains that have grown are read, and the list only if others wrote", async () => {
   const { local } = await temporaryStore();
   const refs = Array.from({ length: 40 }, (_, at) => `app/${at}`);

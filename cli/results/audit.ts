@@ -3,7 +3,7 @@ import { RootsResult } from "./audit-roots.ts";
 import { count, flag, ref, text } from "./field.ts";
 
 const Fault = z.object({
-  kind: z.enum(["changed", "gap", "unlinked", "foreign", "unreadable", "cut-off", "replaced"]),
+  kind: z.enum(["changed", "gap", "unlinked", "foreign", "unreadable", "cut-off", "replaced", "unknown"]),
   sequence: count("the entry that is not as it was written"),
   root: z.optional(count("the signed root that knows another entry, or more of them")),
 });
