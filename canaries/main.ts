@@ -1,21 +1,23 @@
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { check, complaintsOf, summaryOf } from "./check.ts";
 import { makeRunFolder, runFolder, variable } from "./run-folder.ts";
 
 const usage = `npm run canaries -- --make
-npm run canaries -- FOLDER [REPORT...]
+npm run canaries -- FOLDER [REPORTS]
 
 Looks for every secret value of a run in all that the run left behind.
 --make   makes the folder of a run, and prints what to put into the environment of its commands, a variable a line
-FOLDER   the folder of a run that is over; it is removed when nothing was found
-REPORT   more files to search, such as what the commands printed`;
+FOLDER   the folder of a run that is over, or what --make printed of it; it is removed when nothing was found
+REPORTS  a folder with more files to search, such as what the commands printed`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { make: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
 });
-const [folder, ...reports] = positionals;
+const [given, reports] = positionals;
+const folder = given?.replace(`${variable}=`, "");
 if (values.make) {
   const made = makeRunFolder();
   const preload = `--import=${import.meta.dirname}/preload.mjs`;
@@ -24,7 +26,8 @@ if (values.make) {
   console.error(usage);
   process.exitCode = values.help ? 0 : 2;
 } else {
-  const checked = check(folder, reports);
+  const more = reports === undefined ? [] : readdirSync(reports).map((name) => join(reports, name));
+  const checked = check(folder, more);
   const complaints = complaintsOf(checked, { suites: ["processes"], places: ["other temporary files"] });
   console.log(summaryOf(checked));
   for (const complaint of complaints) console.error(complaint);
