@@ -23,6 +23,7 @@ function describePass(name: string, pass: (text: string) => Iterable<string>, ta
 describePass("the whole", wholes, {
   a: ["a"],
   "\uFEFFa": ["\uFEFFa", "a"],
+  "\uFEFF a": ["\uFEFF a", " a", "a"],
   "a\uFEFF": ["a\uFEFF", "a"],
   "a\n": ["a\n", "a"],
   " a \r\n": [" a \r\n", " a ", "a"],
@@ -69,6 +70,7 @@ describePass("the words of a shell", shellWords, {
   "A='b c'd e": ["A=b cd", "b cd", "c"],
   'A="b \\"c\\" \\$d \\e"': ['A=b "c" $d \\e', 'b "c" $d \\e', '"c"', "$d", "e"],
   "x=a\\ b;c": ["x=a b", "a b"],
+  'x="a\\ b c"': ["x=a\\ b c", "a\\ b c", "c"],
   "x(a'b')": ["x(ab)", "ab)"],
   "'it'\\''s' 'x": ["it's", ""],
   "k:'v'|w": ["k:v", "v"],
@@ -91,6 +93,7 @@ describePass("what follows a name that speaks of a secret", namedValues, {
   "cred=c,dsn=d": ["c", "c,dsn=d", "d"],
   "conn=c,jdbc=d,basic=e": ["c", "c,jdbc=d,basic=e", "d", "d,basic=e", "e"],
   "pass x  ": ["x", "x  "],
+  "pass x y.      ": ["x", "x y.      ", "x y.", "x y"],
 });
 
 test("a name may be so long and no longer", () => {
@@ -123,6 +126,11 @@ describePass("words", words, {
   "*_a": ["*_a", "a"],
 });
 
+test("a word is told once, where nothing is around it", () => {
+  expect([...words("a.")]).toEqual(["a.", "a"]);
+  expect([...words("..")]).toEqual(["..", ".", ""]);
+});
+
 test("a word may be so long and no longer", () => {
   expect(read(words, long(4_096))).toEqual([long(4_096)]);
   expect(read(words, `${long(4_097)} a`)).toEqual(["a"]);
@@ -133,6 +141,7 @@ describePass("what is assigned", assigned, {
   "k=a": ["k=a", "a"],
   "k= a b": ["k=", "k", "k= a b", "a", "a b", " a b", "b"],
   "a\nb": ["a", "b"],
+  "a  b": ["a", "a  b", "b"],
   "a b\r\n": ["a", "a b", "b", ""],
   "k:a;b&c,d)e}f@g<h\"i'j": [
     "k:a",

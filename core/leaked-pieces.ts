@@ -55,8 +55,8 @@ export function* shellWords(text: string): Generator<string> {
     const [word = ""] = shellWord.exec(text) ?? [];
     yield word.replaceAll(
       shellPart,
-      (_, single?: string, double?: string, other?: string) =>
-        single ?? double?.replaceAll(/\\([$`"\\])/g, "$1") ?? other ?? "",
+      (whole, single?: string, double?: string, other?: string) =>
+        single ?? double?.replaceAll(/\\([$`"\\])/g, "$1") ?? other ?? whole,
     );
   }
 }
@@ -101,7 +101,7 @@ export function* assigned(text: string): Generator<string> {
   for (const { index, 0: before } of text.matchAll(/^|[=:][ \t]*|[ \t]+/gm)) {
     yield* valuesFrom(text, index + before.length, ends);
     // The space may be the value's own.
-    if (/^[=:]./.test(before)) yield bare(text, index + 1, ends.line);
+    if (/[=:]./.test(before)) yield bare(text, index + 1, ends.line);
   }
 }
 
@@ -143,7 +143,7 @@ function nextOf(end: RegExp, text: string): (start: number) => number {
 
 /** Up to four marks at the end may belong to what is around it. */
 function* shortened(text: string): Generator<string> {
-  for (let cut = 1; cut <= 4 && /[^\w]/.test(text.at(-cut) ?? "a"); cut += 1) yield text.slice(0, -cut);
+  for (let cut = 1; cut <= 4 && /[^\w]/.test(text.at(-cut) ?? ""); cut += 1) yield text.slice(0, -cut);
 }
 
 /** How many of the marks after its beginning may belong to the value itself. */

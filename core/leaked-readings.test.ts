@@ -75,6 +75,16 @@ describe("the work is bounded", () => {
     expect(read(nested, { charactersUnfolded: 37 })).toEqual({ texts: three, complete: false });
   });
 
+  test("and what is wrapped in it twice is looked into once", () => {
+    const twice = '"\\u002525" "\\u002525"';
+    expect(read(twice, { charactersUnfolded: 634 }).complete).toBe(true);
+    expect(read(twice, { charactersUnfolded: 633 }).complete).toBe(false);
+  });
+
+  test("though a piece itself is read in its other ways", () => {
+    expect(read("+", { regions: 1 })).toEqual({ texts: ["+", " ", ""], complete: false });
+  });
+
   test("what holds nothing that is wrapped counts as work all the same", () => {
     const quoted = "'a' 'b'";
     expect(read(quoted, { charactersUnfolded: 4 * 32 }).complete).toBe(true);
@@ -94,6 +104,8 @@ describe("the work is bounded", () => {
 
   test.each<[number, readonly string[]]>([
     [64, ["a b c", "a"]],
+    // The second pass comes to the half exactly, and stops there.
+    [140, ["a b c", "a"]],
     [256, ["a b c", "a", "b"]],
     [512, ["a b c", "a", "b", "c", "a b"]],
     [1_000, ["a b c", "a", "b", "c", "b c", "a b"]],

@@ -112,7 +112,7 @@ function unfold(
   const regions = new Set([pasted]);
   let layer: readonly string[] = [pasted];
   let charactersLeft = bounds.charactersUnfolded;
-  for (let depth = 0; depth < bounds.depth && layer.length > 0; depth += 1) {
+  for (let depth = 0; depth < bounds.depth; depth += 1) {
     const inside: string[] = [];
     for (const region of layer) {
       for (const text of unwrapped(region)) {

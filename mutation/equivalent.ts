@@ -19,6 +19,18 @@ const telling = {
   reason: "A shortcut: more characters never make a text tell less, and fewer than twelve never tell enough.",
 };
 
+const remembered = {
+  source: "core/leaked-pieces.ts",
+  line: "if (start >= from && start <= found) return found;",
+  reason: "It only saves looking again: callers go back over nothing but the spaces of one line.",
+};
+const behind = {
+  source: "core/leaked-pieces.ts",
+  line: "for (let twice = 0; end >= 0 && text[end + 1] === quote && twice < twiceMax; twice += 1) {",
+  reason:
+    "An end lies behind a start, so it is never 0; what is found from the beginning lies before the start, and is not taken.",
+};
+
 export const equivalents: readonly Equivalent[] = [
   { ...idle, replacement: "false" },
   { ...idle, replacement: '""' },
@@ -50,5 +62,24 @@ export const equivalents: readonly Equivalent[] = [
     line: "export const errorCodes: readonly ErrorCode[] = Object.keys(table).filter((code) => isErrorCode(code));",
     replacement: "Object.keys(table)",
     reason: "Every key of the table is a code; the filter is there for the compiler.",
+  },
+  { ...remembered, replacement: "false" },
+  { ...remembered, replacement: "true" },
+  { ...remembered, replacement: "start > from" },
+  { ...remembered, replacement: "start < from" },
+  { ...remembered, replacement: "start < found" },
+  { ...behind, replacement: "true" },
+  { ...behind, replacement: "end > 0" },
+  {
+    source: "core/leaked-pieces.ts",
+    line: "if (inner === word) continue;",
+    replacement: "false",
+    reason: "It only saves telling the same words again.",
+  },
+  {
+    source: "core/leaked-readings.ts",
+    line: "if (/[%+\\\\&]|''|\"\"|}}|\\$\\$/.test(piece)) for (const meaning of meanings(piece)) this.#keep(meaning);",
+    replacement: "true",
+    reason: "A shortcut: what has none of these in it stands for nothing but itself.",
   },
 ];
