@@ -1,13 +1,12 @@
 import { Command } from "commander";
-import { seal } from "../core/audit.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { storeValue } from "../core/operate.ts";
-import type { AuditLog } from "../core/ports.ts";
 import { Secret } from "../core/secret.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
-import { type OpenManifest, type OpenStore, openManifest } from "./open.ts";
+import { noteStored } from "./note-stored.ts";
+import { type OpenManifest, openManifest } from "./open.ts";
 import type { PutResult } from "./results/put.ts";
 import { readSecret } from "./standard-input.ts";
 import { short } from "./terminal.ts";
@@ -54,7 +53,8 @@ async function put({ manifestPath, terminal }: CommandContext, ref: string): Pro
   const { ports, local } = store;
   const replaced = (await ports.store.read(ref, "current")) !== undefined;
   const version = await storeValue(ref, ports, given.value, given.secrets);
-  await write(store, ref, version, given.fields).catch((thrown: unknown) => {
+  const detail = `stored by hand: ${given.fields.join(", ")}`;
+  await noteStored(ports, { ref, version, actor: person(), detail }).catch((thrown: unknown) => {
     // The value is stored, whatever becomes of the word about it.
     terminal.warn(`the audit could not be written: ${asKeyturnError(thrown).message}`);
   });
@@ -115,37 +115,4 @@ async function checkAdmin({ manifest }: OpenManifest, ref: string, value: Secret
   const administered = manifest.secrets.refs().flatMap((one) => manifest.secrets.get(one) ?? []);
   const types = new Set(administered.filter(({ admin }) => admin === ref).map(({ type }) => type));
   for (const type of types) (await loadRotator(type)).checkAdmin(value);
-}
-
-/** What is only held has no record in the journal: its chain goes on from its own last entry. */
-async function write(
-  store: OpenStore,
-  ref: string,
-  version: string,
-  names: readonly string[],
-): Promise<void> {
-  const { ports } = store;
-  const end = await endOf(ports.audit, ref);
-  const entry = {
-    ref,
-    at: ports.clock.now(),
-    actor: person(),
-    action: "put",
-    epoch: 0,
-    version,
-    detail: `stored by hand: ${names.join(", ")}`,
-  };
-  try {
-    await ports.audit.append(seal(entry, end));
-  } catch (thrown) {
-    if (asKeyturnError(thrown).code !== "conflict") throw thrown;
-    // Somebody has stored one at the same moment, and was first.
-    await write(store, ref, version, names);
-  }
-}
-
-async function endOf(audit: AuditLog, ref: string): Promise<{ sequence: number; hash: string }> {
-  let end = { sequence: 0, hash: "" };
-  for await (const { sequence, hash } of audit.read(ref)) end = { sequence, hash };
-  return end;
 }
