@@ -71,12 +71,6 @@ export const equivalents: readonly Equivalent[] = [
   { ...behind, replacement: "true" },
   { ...behind, replacement: "end > 0" },
   {
-    source: "core/leaked-pieces.ts",
-    line: "if (inner === word) continue;",
-    replacement: "false",
-    reason: "It only saves telling the same words again.",
-  },
-  {
     source: "core/leaked-readings.ts",
     line: "if (/[%+\\\\&]|''|\"\"|}}|\\$\\$/.test(piece)) for (const meaning of meanings(piece)) this.#keep(meaning);",
     replacement: "true",
