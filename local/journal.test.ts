@@ -67,10 +67,22 @@ describe("the local journal's file", () => {
   });
 
   test.each([
-    ["that is not JSON", "UPDATE records SET record = 'not JSON'", "data-broken"],
-    ["that lacks a field", `UPDATE records SET record = json_remove(record, '$.debts')`, "data-broken"],
-    ["of another secret", `UPDATE records SET record = json_set(record, '$.ref', 'other')`, "data-broken"],
-    ["of a newer Keyturn", `UPDATE records SET record = json_set(record, '$.schema', 2)`, "schema-newer"],
+    ["that is not JSON", "UPDATE records SET checksum = '', record = 'not JSON'", "data-broken"],
+    [
+      "that lacks a field",
+      `UPDATE records SET checksum = '', record = json_remove(record, '$.debts')`,
+      "data-broken",
+    ],
+    [
+      "of another secret",
+      `UPDATE records SET checksum = '', record = json_set(record, '$.ref', 'other')`,
+      "data-broken",
+    ],
+    [
+      "of a newer Keyturn",
+      `UPDATE records SET checksum = '', record = json_set(record, '$.schema', 2)`,
+      "schema-newer",
+    ],
   ])("a record %s is told, and not acted upon", async (_, sql, code) => {
     await journal.save(newRecord("app/db"), undefined);
     behindItsBack(sql);

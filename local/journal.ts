@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { KeyturnError } from "../core/errors.ts";
 import { AgentReport, type AgentState, hear } from "../core/fleet.ts";
 import type { Journal } from "../core/ports.ts";
@@ -20,6 +21,8 @@ const migrations = [
      fingerprint TEXT NOT NULL, ref TEXT NOT NULL, version TEXT NOT NULL, field TEXT NOT NULL,
      PRIMARY KEY (fingerprint, ref, version, field)
    ) STRICT, WITHOUT ROWID;`,
+  // Empty: saved before there were any.
+  "ALTER TABLE records ADD COLUMN checksum TEXT NOT NULL DEFAULT ''",
 ];
 
 const dueSql = "SELECT ref FROM records WHERE due_at <= ? ORDER BY due_at, ref LIMIT ?";
@@ -53,6 +56,7 @@ function recordsIn(database: Database): Pick<Journal, "load" | "save" | "due" | 
     load: async (ref) => {
       const row = await database.read(() => database.row("SELECT * FROM records WHERE ref = ?", ref));
       if (row === undefined) return undefined;
+      assertWhole(row, database);
       const record = parseRecord(row.json("record"), ref);
       if (record.ref !== ref) throw broken(database, `the record of ${ref} is that of ${record.ref}`);
       return { record, revision: row.number("revision") };
@@ -61,20 +65,23 @@ function recordsIn(database: Database): Pick<Journal, "load" | "save" | "due" | 
       const { ref, dueAt } = record;
       const json = JSON.stringify(record);
       const revision = (expectedRevision ?? 0) + 1;
+      const checksum = checksumOf({ ref, revision, dueAt, json });
       const changed = await database.write(() =>
         expectedRevision === undefined
           ? database.run(
-              "INSERT INTO records (ref, revision, due_at, record) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+              "INSERT INTO records (ref, revision, due_at, record, checksum) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
               ref,
               revision,
               dueAt,
               json,
+              checksum,
             )
           : database.run(
-              "UPDATE records SET revision = ?, due_at = ?, record = ? WHERE ref = ? AND revision = ?",
+              "UPDATE records SET revision = ?, due_at = ?, record = ?, checksum = ? WHERE ref = ? AND revision = ?",
               revision,
               dueAt,
               json,
+              checksum,
               ref,
               expectedRevision,
             ),
@@ -92,6 +99,31 @@ function recordsIn(database: Database): Pick<Journal, "load" | "save" | "due" | 
       return rows.map((row) => row.text("ref")).sort();
     },
   };
+}
+
+interface SavedRecord {
+  readonly ref: string;
+  readonly revision: number;
+  readonly dueAt: number | null;
+  readonly json: string;
+}
+
+/** Tells what a disk has changed, though it still reads like a record. Against somebody who writes to the file it says nothing. */
+function checksumOf({ ref, revision, dueAt, json }: SavedRecord): string {
+  const text = JSON.stringify([ref, revision, dueAt, json]);
+  return createHash("sha256").update(text).digest("base64url").slice(0, 22);
+}
+
+function assertWhole(row: Row, database: Database): void {
+  const [ref, kept] = [row.text("ref"), row.text("checksum")];
+  const saved = {
+    ref,
+    revision: row.number("revision"),
+    dueAt: row.optionalNumber("due_at") ?? null,
+    json: row.text("record"),
+  };
+  if (kept === "" || kept === checksumOf(saved)) return;
+  throw broken(database, `the record of ${ref} is not as it was saved`);
 }
 
 function agentsIn(database: Database): Pick<Journal, "report" | "agents" | "forgetAgents"> {

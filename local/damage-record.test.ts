@@ -1,0 +1,137 @@
+import { copyFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, test } from "vitest";
+import { newRecord, type RotationRecord } from "../core/record.ts";
+import { Secret } from "../core/secret.ts";
+import { chanceFrom } from "./chance.ts";
+import { systemClock } from "./clock.ts";
+import { temporaryFolder } from "./folder.contract.ts";
+import { openJournal } from "./journal.ts";
+import { Keyring } from "./keyring.ts";
+import { localSecretStore, openSecretsFile } from "./secret-store.ts";
+
+const ref = "app/db";
+const record: RotationRecord = { ...newRecord(ref), epoch: 12, dueAt: 5_000 };
+
+/** A journal with one record, changed behind its back in a way that still reads like one. */
+async function changed(sql: string) {
+  const path = join(temporaryFolder(), "journal.db");
+  {
+    using journal = await openJournal(path, true);
+    await journal.save(record, undefined);
+  }
+  using file = new DatabaseSync(path);
+  file.exec(sql);
+  return openJournal(path, false);
+}
+
+describe("a record that a disk has changed, and that still reads like one", () => {
+  test.each([
+    ["its epoch", `UPDATE records SET record = replace(record, '"epoch":12', '"epoch":13')`],
+    ["a letter of a name", `UPDATE records SET record = replace(record, '"holds"', '"hoLds"')`],
+    ["its revision", "UPDATE records SET revision = 3"],
+    ["when it is due", "UPDATE records SET due_at = 5001"],
+    ["that it is due", "UPDATE records SET due_at = NULL"],
+    ["its checksum", "UPDATE records SET checksum = 'A' || substr(checksum, 2, 20) || '!'"],
+  ])("is told as damage, and not obeyed: %s", async (_, sql) => {
+    using journal = await changed(sql);
+    await expect(journal.load(ref)).rejects.toMatchObject({
+      code: "data-broken",
+      message: expect.stringMatching(/journal\.db: the record of app\/db is not as it was saved$/),
+    });
+  });
+
+  test("was saved before there were checksums: it is read, and has one from the next save on", async () => {
+    using journal = await changed("UPDATE records SET checksum = ''");
+    expect(await journal.load(ref)).toEqual({ record, revision: 1 });
+    await journal.save({ ...record, epoch: 13 }, 1);
+    expect(await journal.load(ref)).toEqual({ record: { ...record, epoch: 13 }, revision: 2 });
+  });
+
+  test("of an older journal, whose table has no checksums, is taken over", async () => {
+    const path = join(temporaryFolder(), "journal.db");
+    {
+      using journal = await openJournal(path, true);
+      await journal.save(record, undefined);
+      using file = new DatabaseSync(path);
+      file.exec("ALTER TABLE records DROP COLUMN checksum; PRAGMA user_version = 1");
+    }
+    using journal = await openJournal(path, false);
+    expect(await journal.load(ref)).toEqual({ record, revision: 1 });
+  });
+});
+
+describe("a write-ahead log that was cut, or has a bit turned over", () => {
+  const key = new Uint8Array(32).fill(7);
+  const saves = 40;
+
+  /** Cut in half, at odd lengths and to nothing; and a bit of it turned over: copies of the files as a machine that died has left them. */
+  function* damaged(path: string): Generator<string> {
+    const chance = chanceFrom(3);
+    const whole = readFileSync(`${path}-wal`);
+    expect(whole.length).toBeGreaterThan(50_000);
+    for (let turn = 0; turn < 24; turn += 1) {
+      const copy = join(temporaryFolder(), "copy.db");
+      copyFileSync(path, copy);
+      writeFileSync(`${copy}-wal`, whole);
+      const at = turn === 0 ? whole.length / 2 : Math.floor(chance.next() * whole.length);
+      if (turn % 2 === 0) truncateSync(`${copy}-wal`, at);
+      else writeFileSync(`${copy}-wal`, whole.with(at, (whole[at] ?? 0) ^ 4));
+      yield copy;
+    }
+  }
+
+  test("leaves a journal as it was at one of its saves, whole", async () => {
+    const path = join(temporaryFolder(), "journal.db");
+    using journal = await openJournal(path, true);
+    for (let revision = 0; revision < saves; revision += 1)
+      await journal.save({ ...record, epoch: revision + 1 }, revision === 0 ? undefined : revision);
+    const seen = new Set<number>();
+    for (const copy of damaged(path)) {
+      const found = await openJournal(copy, false).then(
+        async (reopened) => {
+          using open = reopened;
+          return open.load(ref);
+        },
+        (thrown: unknown) => {
+          // What was cut before the tables were made is no journal.
+          expect(thrown).toMatchObject({ code: "data-broken" });
+          return undefined;
+        },
+      );
+      if (found !== undefined) expect(found.record.epoch).toBe(found.revision);
+      seen.add(found?.revision ?? 0);
+    }
+    expect(seen.size).toBeGreaterThan(5);
+  });
+
+  test("leaves a store as it was at one of its changes, with the right value for each version", async () => {
+    const path = join(temporaryFolder(), "secrets.db");
+    using database = await openSecretsFile(path, true);
+    const store = localSecretStore(database, new Keyring([key]), systemClock);
+    for (let version = 1; version <= saves; version += 1) {
+      await store.savePending(ref, `v${version}`, new Secret(`value ${version}`));
+      await store.promote(ref, `v${version}`, version === 1 ? undefined : `v${version - 1}`);
+    }
+    const seen = new Set<string>();
+    for (const copy of damaged(path)) {
+      const versions = await openSecretsFile(copy, false).then(
+        async (reopened) => {
+          using open = reopened;
+          const kept = localSecretStore(open, new Keyring([key]), systemClock);
+          const [pending, current] = [await kept.read(ref, "pending"), await kept.read(ref, "current")];
+          for (const stored of [pending, current])
+            expect(stored?.value.reveal()).toBe(stored && `value ${stored.version.slice(1)}`);
+          return (await kept.versions(ref)).length;
+        },
+        (thrown: unknown) => {
+          expect(thrown).toMatchObject({ code: "data-broken" });
+          return 0;
+        },
+      );
+      seen.add(`${versions}`);
+    }
+    expect(seen.size).toBeGreaterThan(5);
+  });
+});
