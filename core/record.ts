@@ -21,6 +21,8 @@ export const Rotation = z.object({
   pending: z.optional(VersionMark),
   /** What was current when it began. */
   previous: z.optional(VersionMark),
+  /** A candidate that nobody waits for, and that holds what is current: it is put aside, and nothing is owed for it. */
+  aside: z.optional(z.string()),
   /** Of a cutover type: since when the target may refuse the old value, which is current until finish. */
   cutSince: z.optional(z.number()),
 });

@@ -34,7 +34,10 @@ const at = (
   changes: Partial<Rotation> = {},
   attempts = 0,
 ): State => ({ phase, rotation: { ...rotation, ...changes }, attempts, notBefore: 3 });
-const ready = (phase: "set" | "test" | "finish" | "announce", changes: Partial<Rotation> = {}): State => ({
+const ready = (
+  phase: "create" | "set" | "test" | "finish" | "announce",
+  changes: Partial<Rotation> = {},
+): State => ({
   phase,
   rotation: { ...rotation, ...changes },
   ...tries,
@@ -144,6 +147,13 @@ describe("what a step that is done leaves, writes and tells", () => {
       outcome: { step: "create", result: "foreign", pending: mark("v9") },
       changes: { epoch: 8, debts: [debtOf("v9", "foreign")] },
       notes: [note("debt.recorded", "a candidate of another rotation was pending", "v9")],
+    },
+    {
+      title: "create that finds another candidate with the current value",
+      before: { state: at("create") },
+      outcome: { step: "create", result: "foreign", pending: { ...mark("v1"), version: "v9" } },
+      changes: { state: ready("create", { aside: "v9" }) },
+      notes: [note("candidate.found", "another candidate with the current value was pending", "v9")],
     },
     {
       title: "set",

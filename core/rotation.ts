@@ -64,7 +64,7 @@ function stepDone(
     case "create":
       return outcome.result === "saved"
         ? created(record, rotation, outcome, around)
-        : foreignPending(record, outcome.pending, around);
+        : foreignPending(record, rotation, outcome.pending, around);
     case "set":
       return on("test");
     case "test":
@@ -110,13 +110,34 @@ function created(
   );
 }
 
-/** Someone else's candidate sits on pending. It may be live at the target, so it is owed before it is put aside. */
-function foreignPending(record: RotationRecord, pending: VersionMark, { now }: Surroundings): Transition {
+/**
+ * Someone else's candidate sits on pending. It may be live at the target, so it is owed before it is put aside; unless it is what is
+ * current, which is nothing to be refused. Either is recorded first: only what the newest record knows of is put aside.
+ */
+function foreignPending(
+  record: RotationRecord,
+  rotation: Rotation,
+  pending: VersionMark,
+  { now }: Surroundings,
+): Transition {
+  const { version, fingerprint } = pending;
+  if (fingerprint === record.current?.fingerprint) {
+    const state: State = {
+      phase: "create",
+      rotation: { ...rotation, aside: version },
+      attempts: 0,
+      notBefore: now,
+    };
+    return stay(
+      { ...record, state },
+      { action: "candidate.found", detail: "another candidate with the current value was pending", version },
+    );
+  }
   const raised = { ...record, epoch: record.epoch + 1 };
   return stay(owe(raised, pending, { reason: "foreign", cutFirst: false, notBefore: now }, now), {
     action: "debt.recorded",
     detail: "a candidate of another rotation was pending",
-    version: pending.version,
+    version,
   });
 }
 

@@ -137,6 +137,7 @@ test("the surroundings of a verb are those of its secret, with a log that cannot
   const { nextAdmin, log, defer, ...rest } = context;
   expect(rest).toEqual({
     config: { owner: "app" },
+    urgent: false,
     admin: undefined,
     fence: { installation: "test", ref, rotationId: "v2", epoch: 7, fingerprint: "print" },
     clock: ports.clock,

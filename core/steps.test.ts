@@ -166,10 +166,33 @@ describe("create", () => {
       ["discard v9", ...made("v1")],
     ],
     [
-      "puts it aside if it is what is current",
+      "leaves it alone although its value is owed: it may be a newer rotation's",
+      { current: "v1", pending: "v9", record: { debts: [{ ...debt, version: "v0" }] } },
+      foreign,
+      [],
+    ],
+    [
+      "leaves it alone although it holds what is current: it may be a newer rotation's",
       { current: "v1", pending: "v9", holds: { v9: "v1" } },
+      { ...foreign, pending: { ...mark("v1"), version: "v9" } },
+      [],
+    ],
+    [
+      "puts it aside once that is recorded",
+      {
+        current: "v1",
+        pending: "v9",
+        holds: { v9: "v1" },
+        state: inPhase("create", { pending: undefined, aside: "v9" }),
+      },
       saved("v1"),
       ["discard v9", ...made("v1")],
+    ],
+    [
+      "leaves alone what another one was recorded for",
+      { current: "v1", pending: "v9", state: inPhase("create", { pending: undefined, aside: "v8" }) },
+      foreign,
+      [],
     ],
     [
       "asks for no check where it is urgent",

@@ -43,11 +43,11 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const current = await read(stand, "current");
   const found = await read(stand, "pending");
   if (found !== undefined && found.version !== rotation.id) {
-    const mark = markOf(stand, found);
-    const known = record.debts.some((debt) => debt.fingerprint === mark.fingerprint);
-    const promoted = current !== undefined && found.value.equals(current.value);
-    if (!known && !promoted) {
-      return { step: "create", result: "foreign", pending: mark };
+    // Told by versions, which are never used twice: whoever goes on from an old record may find the candidate of a newer rotation, with a value that it knows.
+    const known = record.debts.some((debt) => debt.version === found.version);
+    const promoted = found.version === current?.version;
+    if (!known && !promoted && rotation.aside !== found.version) {
+      return { step: "create", result: "foreign", pending: markOf(stand, found) };
     }
     await ports.store.discardPending(ref, found.version);
   }
