@@ -63,7 +63,7 @@ describe("Secrets Manager", () => {
     await made();
     await manager.send(new RotateSecretCommand({ SecretId, RotationLambdaARN: rotator }));
     await expect
-      .poll(() => logOf("deviating"))
+      .poll(() => logOf("deviating"), { timeout: 15_000 })
       .toContainEqual(expect.stringMatching(`^step .* ${SecretId}$`));
   });
 
