@@ -47,14 +47,18 @@ export function awsErrorName(thrown: unknown): string | undefined {
 export function translateAws(thrown: unknown, part: AwsPart, doing: string): KeyturnError {
   if (thrown instanceof KeyturnError) return thrown;
   const name = awsErrorName(thrown);
-  const what = `${part.name}: ${doing}`;
   if (name === undefined) {
-    return new KeyturnError(part.outage, `${what}: no answer (${systemCode(thrown)})`);
+    return new KeyturnError(part.outage, `${part.name}: ${doing}: no answer (${systemCode(thrown)})`);
   }
-  if (throttles.includes(name)) return new KeyturnError("throttled", `${what}: ${name}`);
-  if (denials.includes(name))
-    return new KeyturnError("role-lacks-rights", `${what}: ${name}${rightIn(thrown)}`);
-  return new KeyturnError(part.outage, `${what}: ${name}`);
+  return translateAwsName(name, part, doing, rightIn(thrown));
+}
+
+/** An error that AWS names in an answer of its own, as where it has taken a part of what it was given. */
+export function translateAwsName(name: string, part: AwsPart, doing: string, right = ""): KeyturnError {
+  const what = `${part.name}: ${doing}: ${name}`;
+  if (throttles.includes(name)) return new KeyturnError("throttled", what);
+  if (denials.includes(name)) return new KeyturnError("role-lacks-rights", `${what}${right}`);
+  return new KeyturnError(part.outage, what);
 }
 
 /** AWS says which action on which resource is not allowed: "… is not authorized to perform: action on resource: arn …". */
