@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { setImmediate } from "node:timers/promises";
+import { chainFile, refOfChainFile } from "../core/audit-files.ts";
 import { KeyturnError } from "../core/errors.ts";
 import type { AuditLog } from "../core/ports.ts";
 import { appendToChain, endOfChain, readChain } from "./audit-file.ts";
@@ -45,10 +46,6 @@ export async function openAuditLog(folder: string, create: boolean): Promise<Aud
   };
 }
 
-const suffix = ".jsonl";
-/** A name that is longer goes on in a folder: disks take 255 bytes. */
-const partMax = 200;
-
 /** Where chains end, read again only where the file is another than it was: whoever signs every hour asks for all of them. */
 class Ends {
   readonly #known = new Map<
@@ -75,29 +72,14 @@ function namesIn(folder: string, below = ""): readonly string[] {
   });
 }
 
-/** How each byte stands in a file's name. */
-const spelling = Array.from({ length: 256 }, (_, byte) => {
-  const character = String.fromCharCode(byte);
-  return /[a-z0-9_-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0")}`;
-});
-
-/** Small letters, digits, underscores and hyphens stand for themselves: some disks do not tell `A` from `a`. */
 function fileName(ref: string): string {
-  const name = [...Buffer.from(ref)].map((byte) => spelling[byte]).join("");
-  const parts = Array.from({ length: Math.ceil(name.length / partMax) }, (_, index) =>
-    name.slice(index * partMax, (index + 1) * partMax),
-  );
-  return `${parts.join(sep)}${suffix}`;
+  return chainFile(ref).replaceAll("/", sep);
 }
 
 /** Empty for a file that none of our names leads to. */
 function refOf(name: string): string[] {
-  try {
-    const ref = decodeURIComponent(name.slice(0, -suffix.length).replaceAll(sep, ""));
-    return fileName(ref) === name ? [ref] : [];
-  } catch {
-    return [];
-  }
+  const ref = refOfChainFile(name.replaceAll(sep, "/"));
+  return ref === undefined ? [] : [ref];
 }
 
 /** What keeps a file of the audit from being written is an outage of the audit. */
