@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey } from "node:crypto";
+import { createHmac, createSecretKey, hkdfSync } from "node:crypto";
 import type { Fingerprinter } from "./ports.ts";
 import type { Secret } from "./secret.ts";
 
@@ -6,6 +6,29 @@ import type { Secret } from "./secret.ts";
 export interface FingerprintKey {
   readonly id: string;
   readonly bytes: Uint8Array;
+}
+
+/** What a key serves for, each made from it for that alone: an id that tells keys apart, and what makes fingerprints. */
+export function keyPart(
+  key: Uint8Array,
+  purpose: "id" | "encryption" | "fingerprint",
+  length: number,
+): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", key, "", `keyturn/${purpose}`, length));
+}
+
+/** Of 32 bytes of chance. The same bytes make the same fingerprints wherever they are kept. */
+export function fingerprintKeyOf(bytes: Uint8Array): FingerprintKey {
+  return {
+    id: Buffer.from(keyPart(bytes, "id", 8)).toString("hex"),
+    bytes: keyPart(bytes, "fingerprint", 32),
+  };
+}
+
+/** A key as a person or a service writes it: 32 bytes in base64. Undefined: it is none. */
+export function parseKey(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(text, "base64");
+  return bytes.length === 32 && /^[A-Za-z0-9+/_-]{43}=?$/.test(text) ? bytes : undefined;
 }
 
 /**

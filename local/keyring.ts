@@ -1,6 +1,6 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { KeyturnError } from "../core/errors.ts";
-import { createFingerprinter } from "../core/fingerprint.ts";
+import { createFingerprinter, type FingerprintKey, fingerprintKeyOf, keyPart } from "../core/fingerprint.ts";
 import type { Fingerprinter } from "../core/ports.ts";
 
 /** A value at rest. */
@@ -15,7 +15,7 @@ interface StoreKey {
   /** Made from the key, so that it tells a wrong key from the right one. */
   readonly id: string;
   readonly encryption: Uint8Array;
-  readonly fingerprint: Uint8Array;
+  readonly fingerprint: FingerprintKey;
 }
 
 const algorithm = "aes-256-gcm";
@@ -33,8 +33,10 @@ export class Keyring {
     if (newest === undefined) throw new KeyturnError("key-missing", "no key was given");
     this.#newest = newest;
     this.#keys = new Map([newest, ...older].map((key) => [key.id, key]));
-    const forFingerprints = ({ id, fingerprint }: StoreKey) => ({ id, bytes: fingerprint });
-    this.fingerprinter = createFingerprinter([forFingerprints(newest), ...older.map(forFingerprints)]);
+    this.fingerprinter = createFingerprinter([
+      newest.fingerprint,
+      ...older.map(({ fingerprint }) => fingerprint),
+    ]);
   }
 
   get newestId(): string {
@@ -73,11 +75,6 @@ export class Keyring {
 }
 
 function derive(key: Uint8Array): StoreKey {
-  const part = (purpose: string, length: number): Uint8Array =>
-    new Uint8Array(hkdfSync("sha256", key, "", `keyturn/${purpose}`, length));
-  return {
-    id: Buffer.from(part("id", 8)).toString("hex"),
-    encryption: part("encryption", 32),
-    fingerprint: part("fingerprint", 32),
-  };
+  const fingerprint = fingerprintKeyOf(key);
+  return { id: fingerprint.id, encryption: keyPart(key, "encryption", 32), fingerprint };
 }

@@ -12,6 +12,7 @@ import {
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { KeyturnError } from "../core/errors.ts";
+import { parseKey } from "../core/fingerprint.ts";
 import { isAbsent, syncFolder, writeNewFile } from "./files.ts";
 import { Keyring } from "./keyring.ts";
 
@@ -80,8 +81,8 @@ function parseKeys(text: string, place: KeyPlace): readonly Uint8Array[] {
   const keys = lines.filter((line) => line !== "" && !line.startsWith("#"));
   if (keys.length === 0) throw unusable(place, "holds no key");
   return keys.map((key) => {
-    const bytes = Buffer.from(key, "base64");
-    if (bytes.length === 32 && /^[A-Za-z0-9+/_-]{43}=?$/.test(key)) return bytes;
+    const bytes = parseKey(key);
+    if (bytes !== undefined) return bytes;
     throw unusable(place, "holds something that is not 32 bytes in base64");
   });
 }

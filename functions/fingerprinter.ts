@@ -1,0 +1,56 @@
+import { GetSecretValueCommand, type SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { KeyturnError } from "../core/errors.ts";
+import { createFingerprinter, fingerprintKeyOf, parseKey } from "../core/fingerprint.ts";
+import type { Fingerprinter } from "../core/ports.ts";
+import { type AwsPart, awsErrorName, translateAws } from "./aws-errors.ts";
+
+const part: AwsPart = { name: "Secrets Manager", outage: "store-unavailable" };
+
+/**
+ * Fingerprints by keys that are a secret of their own: one key in base64, or a JSON list of them, the newest first. It is read once, when a function starts;
+ * a key that is put in front is first put at the end, so that whoever has started before knows it already.
+ */
+export async function readFingerprinter(
+  client: SecretsManagerClient,
+  secretId: string,
+): Promise<Fingerprinter> {
+  const [newest, ...older] = keysIn(await read(client, secretId), secretId).map(fingerprintKeyOf);
+  if (newest === undefined) throw missing(secretId, "holds no key");
+  return createFingerprinter([newest, ...older]);
+}
+
+async function read(client: SecretsManagerClient, SecretId: string): Promise<string> {
+  try {
+    const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId }));
+    if (SecretString !== undefined) return SecretString;
+  } catch (thrown) {
+    const name = awsErrorName(thrown);
+    // The latter: it waits for its deletion.
+    if (name === "ResourceNotFoundException") throw missing(SecretId, "is not there");
+    if (name === "InvalidRequestException") throw missing(SecretId, "cannot be read: is it to be deleted?");
+    throw translateAws(thrown, part, `reading the fingerprint keys in ${SecretId}`);
+  }
+  throw missing(SecretId, "holds bytes, not text");
+}
+
+function keysIn(text: string, secretId: string): readonly Uint8Array[] {
+  return listIn(text).map((key) => {
+    const bytes = typeof key === "string" ? parseKey(key) : undefined;
+    if (bytes === undefined) throw missing(secretId, "holds something that is not 32 bytes in base64");
+    return bytes;
+  });
+}
+
+function listIn(text: string): readonly unknown[] {
+  try {
+    const json: unknown = JSON.parse(text);
+    return Array.isArray(json) ? json : [json];
+  } catch {
+    return [text.trim()];
+  }
+}
+
+/** What is in it goes nowhere, an error least of all. */
+function missing(secretId: string, problem: string): KeyturnError {
+  return new KeyturnError("key-missing", `the secret ${secretId} with the fingerprint keys ${problem}`);
+}
