@@ -1,6 +1,13 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { createFingerprinter, entropyBits, fingerprintFields } from "./fingerprint.ts";
+import {
+  createFingerprinter,
+  entropyBits,
+  fingerprintFields,
+  fingerprintKeyOf,
+  keyPart,
+  parseKey,
+} from "./fingerprint.ts";
 import { Secret } from "./secret.ts";
 
 const key = (id: string, fill: number) => ({ id, bytes: new Uint8Array(32).fill(fill) });
@@ -80,5 +87,41 @@ describe("the fingerprints of fields", () => {
     expect(fingerprintFields({ dull: new Secret(dull) }, fingerprinter)).toEqual({});
     const fields = fingerprintFields({ varied: new Secret(`${dull}q9Xv2LmT8rZk4WcN`) }, fingerprinter);
     expect(Object.keys(fields)).toEqual(["varied"]);
+  });
+});
+
+describe("a key", () => {
+  const bytes = Buffer.alloc(32, 1);
+
+  test("makes an id and a key for fingerprints, always the same", () => {
+    const { id, bytes: made } = fingerprintKeyOf(bytes);
+    // By Python's hmac: HKDF-SHA-256 without salt, for "keyturn/id" and "keyturn/fingerprint".
+    expect(id).toBe("037df88788138782");
+    expect(createFingerprinter([{ id, bytes: made }]).fingerprint("s3cr3t-of-some-length")).toBe(
+      "037df88788138782:528f312c01fe62f7ab54c7c1ac3a6e02",
+    );
+    expect(made).toHaveLength(32);
+  });
+
+  test("has another part for each purpose", () => {
+    const parts = (["id", "encryption", "fingerprint"] as const).map((purpose) =>
+      keyPart(bytes, purpose, 16),
+    );
+    expect(new Set(parts.map((part) => Buffer.from(part).toString("hex"))).size).toBe(3);
+    expect(parts.map(({ length }) => length)).toEqual([16, 16, 16]);
+  });
+
+  test.each([
+    ["base64", "+/+/".repeat(10).concat("+/8="), true],
+    ["base64 without its end", "+/+/".repeat(10).concat("+/8"), true],
+    ["base64 for addresses", "-_-_".repeat(10).concat("-_8"), true],
+    ["43 letters and digits", "a".repeat(43), true],
+    ["31 bytes", Buffer.alloc(31).toString("base64"), false],
+    ["33 bytes", Buffer.alloc(33).toString("base64"), false],
+    ["something before it", `!${"a".repeat(43)}`, false],
+    ["something behind it", `${"a".repeat(43)}!`, false],
+    ["nothing", "", false],
+  ])("is read as 32 bytes or not at all: %s", (_, text, expected) => {
+    expect(parseKey(text)).toEqual(expected ? Buffer.from(text, "base64") : undefined);
   });
 });

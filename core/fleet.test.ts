@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { AgentReport, type AgentState, type FleetView, isReleased, viewFleet } from "./fleet.ts";
+import { AgentReport, type AgentState, type FleetView, hear, isReleased, viewFleet } from "./fleet.ts";
 
 const now = 1_000_000;
 const policy = { cacheTtlMs: 1_000, graceAtMostMs: 60_000 };
@@ -172,5 +172,60 @@ describe("what an agent sends", () => {
   test.each(["id", "version", "since"])("is refused with a hold without its %s", (field) => {
     const holds = [{ ...hold, [field]: undefined }];
     expect(AgentReport.safeParse({ ...report, holds }).success).toBe(false);
+  });
+});
+
+describe("what an agent is known to say", () => {
+  const report = (changes: Partial<AgentReport> = {}): AgentReport => ({
+    ref: "app/db",
+    agent: "a",
+    fleet: "agents",
+    sequence: 5,
+    inUse: ["v2"],
+    holds: [],
+    ...changes,
+  });
+  const hold = (id: string) => ({ id, version: "v1", since: 1 });
+
+  test("the first time is its report, with the time at which it came", () => {
+    const said = report({ adopted: "v2", holds: [hold("h")], leaving: true });
+    expect(hear(undefined, said, 100)).toEqual({
+      ...said,
+      seenAt: 100,
+      adoptedAt: 100,
+      holdSeenAt: { h: 100 },
+    });
+    expect(hear(undefined, report(), 100)).toEqual({
+      ...report(),
+      seenAt: 100,
+      adoptedAt: undefined,
+      holdSeenAt: {},
+    });
+  });
+
+  test.each([
+    [4, true],
+    [5, false],
+    [6, false],
+  ])("changes by a greater sequence than %i: %s", (sequence, isNews) => {
+    const known = agent("a", { sequence });
+    expect(hear(known, report(), 200) !== undefined).toBe(isNews);
+  });
+
+  test.each([
+    ["the same version", "v2", "v2", 100],
+    ["another version", "v1", "v2", 200],
+    ["a first version", undefined, "v2", 200],
+    ["none any more", "v2", undefined, undefined],
+  ])("keeps when it first named what it has adopted: %s", (_, before, adopted, expected) => {
+    const known = agent("a", { ...(before === undefined ? {} : { adopted: before }), adoptedAt: 100 });
+    const said = report(adopted === undefined ? {} : { adopted });
+    expect(hear(known, said, 200)?.adoptedAt).toBe(expected);
+  });
+
+  test("keeps when each hold was first seen, and forgets those that were let go", () => {
+    const known = agent("a", { holdSeenAt: { kept: 100, "let go": 100 } });
+    const said = report({ holds: [hold("kept"), hold("new")] });
+    expect(hear(known, said, 200)?.holdSeenAt).toEqual({ kept: 100, new: 200 });
   });
 });
