@@ -149,13 +149,6 @@ describe("what a step that is done leaves, writes and tells", () => {
       notes: [note("debt.recorded", "a candidate of another rotation was pending", "v9")],
     },
     {
-      title: "create that finds another candidate with the current value",
-      before: { state: at("create") },
-      outcome: { step: "create", result: "foreign", pending: { ...mark("v1"), version: "v9" } },
-      changes: { state: ready("create", { aside: "v9" }) },
-      notes: [note("candidate.found", "another candidate with the current value was pending", "v9")],
-    },
-    {
       title: "set",
       before: { state: at("set", { cutSince: now - 40 }, 2) },
       outcome: done("set"),

@@ -1,4 +1,5 @@
 import { seenRefused, settled } from "./debt.ts";
+import { foreignCandidate } from "./foreign-candidate.ts";
 import type { Failure, Outcome } from "./outcome.ts";
 import type { Rotation, RotationRecord, State, VersionMark } from "./record.ts";
 import {
@@ -64,7 +65,7 @@ function stepDone(
     case "create":
       return outcome.result === "saved"
         ? created(record, rotation, outcome, around)
-        : foreignPending(record, rotation, outcome.pending, around);
+        : foreignCandidate(record, rotation, outcome.pending, around);
     case "set":
       return on("test");
     case "test":
@@ -108,37 +109,6 @@ function created(
       version: rotation.id,
     },
   );
-}
-
-/**
- * Someone else's candidate sits on pending. It may be live at the target, so it is owed before it is put aside; unless it is what is
- * current, which is nothing to be refused. Either is recorded first: only what the newest record knows of is put aside.
- */
-function foreignPending(
-  record: RotationRecord,
-  rotation: Rotation,
-  pending: VersionMark,
-  { now }: Surroundings,
-): Transition {
-  const { version, fingerprint } = pending;
-  if (fingerprint === record.current?.fingerprint) {
-    const state: State = {
-      phase: "create",
-      rotation: { ...rotation, aside: version },
-      attempts: 0,
-      notBefore: now,
-    };
-    return stay(
-      { ...record, state },
-      { action: "candidate.found", detail: "another candidate with the current value was pending", version },
-    );
-  }
-  const raised = { ...record, epoch: record.epoch + 1 };
-  return stay(owe(raised, pending, { reason: "foreign", cutFirst: false, notBefore: now }, now), {
-    action: "debt.recorded",
-    detail: "a candidate of another rotation was pending",
-    version,
-  });
 }
 
 /** The new version is out: its row is looked up anew, for an emergency may have struck on the way. */
