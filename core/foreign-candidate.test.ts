@@ -48,7 +48,7 @@ test("one with the current value is nothing to be refused: it is only recorded",
   expect(foreignCandidate(before, rotation, { version: "v9", fingerprint: "one" }, around)).toEqual({
     record: {
       ...before,
-      state: { phase: "create", rotation: { ...rotation, aside: "v9" }, attempts: 0, notBefore: now },
+      state: { phase: "create", rotation: { ...rotation, aside: ["v9"] }, attempts: 0, notBefore: now },
     },
     notes: [
       {
@@ -59,6 +59,16 @@ test("one with the current value is nothing to be refused: it is only recorded",
     ],
     events: [],
   });
+});
+
+test("what was to be put aside before stays so", () => {
+  const { record } = foreignCandidate(
+    before,
+    { ...rotation, aside: ["v0"] },
+    { version: "v9", fingerprint: "one" },
+    around,
+  );
+  expect(record.state).toMatchObject({ rotation: { aside: ["v0", "v9"] } });
 });
 
 test("before anything is current every other candidate is owed", () => {

@@ -15,7 +15,7 @@ export function foreignCandidate(
   if (fingerprint === record.current?.fingerprint) {
     const state: State = {
       phase: "create",
-      rotation: { ...rotation, aside: version },
+      rotation: { ...rotation, aside: [...(rotation.aside ?? []), version] },
       attempts: 0,
       notBefore: now,
     };

@@ -21,8 +21,11 @@ export const Rotation = z.object({
   pending: z.optional(VersionMark),
   /** What was current when it began. */
   previous: z.optional(VersionMark),
-  /** A candidate that nobody waits for, and that holds what is current: it is put aside, and nothing is owed for it. */
-  aside: z.optional(z.string()),
+  /**
+   * Versions that are put aside before anything else, with nothing owed for them: of rotations that were overtaken before they had recorded
+   * a candidate, for whoever worked on them may still save one; and a candidate of nobody's that holds what is current.
+   */
+  aside: z.optional(z.array(z.string())),
   /** Of a cutover type: since when the target may refuse the old value, which is current until finish. */
   cutSince: z.optional(z.number()),
 });

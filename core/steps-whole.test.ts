@@ -154,6 +154,11 @@ describe("undo", () => {
 
   test.each<readonly [string, Given, readonly string[]]>([
     ["of a candidate that was never saved only shuts its id", { pending: undefined }, ["discard v2"]],
+    [
+      "shuts the ids of those that it had overtaken, too",
+      { pending: undefined, state: undo({ pending: undefined, aside: ["v7", "v8"] }) },
+      ["discard v7", "discard v8", "discard v2"],
+    ],
     ["has the target refuse the candidate before it is put aside", {}, takenBack],
     ["of a first candidate, too", { record: {}, current: undefined, versions: [] }, takenBack],
     ["of a cutover type sets current back first", cutover, [...setBack, ...takenBack]],

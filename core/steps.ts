@@ -40,13 +40,15 @@ export async function perform(
 async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const { ports, rotator, record } = stand;
   const { ref } = record;
+  // Nobody of a rotation that was overtaken can save a candidate from here on.
+  for (const version of rotation.aside ?? []) await ports.store.discardPending(ref, version);
   const current = await read(stand, "current");
   const found = await read(stand, "pending");
   if (found !== undefined && found.version !== rotation.id) {
     // Told by versions, which are never used twice: whoever goes on from an old record may find the candidate of a newer rotation, with a value that it knows.
     const known = record.debts.some((debt) => debt.version === found.version);
     const promoted = found.version === current?.version;
-    if (!known && !promoted && rotation.aside !== found.version) {
+    if (!known && !promoted) {
       return { step: "create", result: "foreign", pending: markOf(stand, found) };
     }
     await ports.store.discardPending(ref, found.version);
@@ -124,7 +126,9 @@ async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
   // The value that a rollback wanted back was the fleet's before, and still is: only its new version is put aside.
   const refuses = saved !== undefined && !(isShared && !isCompromised(record, rotation.restores));
   if (refuses) await takeBack(stand, rotation, saved);
-  await ports.store.discardPending(record.ref, rotation.id);
+  for (const version of [...(rotation.aside ?? []), rotation.id]) {
+    await ports.store.discardPending(record.ref, version);
+  }
   if (refuses) await ports.store.disable(record.ref, rotation.id);
   return { step: "undo", result: "done" };
 }

@@ -71,6 +71,16 @@ describe("what is owed", () => {
   });
 });
 
+const { pending: _, ...nothingSaved } = rotation;
+const undone = { phase: "undo", rotation, reason: "because", attempts: 0, notBefore: now } as const;
+const halted = { phase: "halted", from: "create", code: "internal", reason: "because", at: now } as const;
+const creating = (changes: Partial<Rotation>): State => ({
+  phase: "create",
+  rotation: { ...nothingSaved, ...changes },
+  attempts: 0,
+  notBefore: now,
+});
+
 describe("a rotation that begins", () => {
   const wish = { kind: "rotate", requestedBy: "ann", at: 0 } as const;
 
@@ -98,6 +108,19 @@ describe("a rotation that begins", () => {
     const how = { kind: "rotate", urgent: false, requestedBy: "ann" } as const;
     const { state: after } = begin(record({ current: undefined }), how, around).record;
     expect(rotationOf(after)?.previous).toBeUndefined();
+  });
+
+  test.each<[string, State, string[] | undefined]>([
+    ["after one that is over", { phase: "idle" }, undefined],
+    ["over one that has saved nothing", creating({}), ["v2"]],
+    ["over one that had overtaken others", creating({ aside: ["v0", "v1"] }), ["v0", "v1", "v2"]],
+    ["over one whose candidate is known", creating({ pending: mark("v2"), aside: ["v0"] }), undefined],
+    ["over one that is undone before it has saved anything", { ...undone, rotation: nothingSaved }, ["v2"]],
+    ["over one that a person was called for", { ...halted, rotation: nothingSaved }, ["v2"]],
+    ["over none that a person was called for", { ...halted, rotation: undefined }, undefined],
+  ])("%s puts aside what may be saved late for it", (_, state, aside) => {
+    const how = { kind: "rotate", urgent: true, requestedBy: "emergency" } as const;
+    expect(rotationOf(begin(record({ state }), how, around).record.state)?.aside).toEqual(aside);
   });
 
   test.each([

@@ -86,6 +86,7 @@ export function begin(
     requestedBy: how.requestedBy,
     startedAt: now,
     previous: record.current && { version: record.current.version, fingerprint: record.current.fingerprint },
+    aside: overtaken(record.state),
   };
   return {
     record: {
@@ -113,6 +114,14 @@ export function begin(
     ],
     events: [],
   };
+}
+
+/** Of a rotation that has recorded no candidate nobody knows whether a worker of its own still saves one. */
+function overtaken(state: State): string[] | undefined {
+  const rotation = rotationOf(state);
+  return rotation === undefined || rotation.pending !== undefined
+    ? undefined
+    : [...(rotation.aside ?? []), rotation.id];
 }
 
 /** Records that a credential should be refused. A debt on the same value that is known already only becomes more urgent. */
