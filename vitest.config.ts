@@ -10,5 +10,6 @@ export default defineConfig({
     exclude: ["**/node_modules/**", "dist/**", "integration/**", ".aws-emulators/**"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    maxWorkers: 2,
   },
 });

@@ -25,14 +25,15 @@ const homes = [
   /\.(login|password)$/, // what a person pipes into a command
   /\/leaked\.txt$/, // what a person has found, and reports
   /\/(approval|request)\.json$/, // what two persons give each other to agree: read like a secret, and none
-  /\.ts$|\/node_modules\//, // the sources of the tests themselves, where one works with a copy of them
+  // The project itself, where a test works with a copy of it: its sources, what is built of them, and the values that its tests use.
+  /\.ts$|\/node_modules\/|\/keyturn\/dist\/|\/fixtures\/nasty-values\.json$/,
 ];
 
 /** Text that holds a value by right, and is blotted out where it is searched. */
 const rights: readonly (readonly [Place, RegExp])[] = [
   // A token goes to whoever enrols, and what the second person has to agree to is not secret, though it is read as if it were.
   ["printed by processes", /^keyturn-agent-[\w-]+$|(?<="token":")keyturn-agent-[\w-]+(?=")/gm],
-  ["printed by processes", /^\{"kind":"keyturn-revoke-(?:request|approval)".*$/gm],
+  ["printed by processes", /\{"kind":"keyturn-(?:revoke-request|approval)".*$/gm],
   // Keys that come by the environment.
   ["process lists", /(?<=\0|^)(?:KEYTURN_KEY|OTEL_EXPORTER_OTLP_HEADERS)=[^\0\n]*/gm],
 ];

@@ -62,18 +62,18 @@ describe("the value of an import", () => {
   });
 
   test.each([
-    "billing",
-    "billing\n",
-    "\npassword-canary",
-    "billing\npassword-canary\nand more",
-    '{"username": "billing", "password": "password-canary"',
-    "postgres://billing@db.internal/billing",
-    "postgres://billing:password-canary#@one,two/billing",
-    "postgres://billing:%zzpassword-canary@db/billing",
-    "user=billing password='password-canary",
-    "user=billing password-canary",
-    '{"value":"password-canary"}',
-  ])("is refused when it is none, and not told: %j", (text) => {
+    ["a word", "billing"],
+    ["a line", "billing\n"],
+    ["a line behind an empty one", "\npassword-canary"],
+    ["three lines", "billing\npassword-canary\nand more"],
+    ["half of an object", '{"username": "billing", "password": "password-canary"'],
+    ["an address without a password", "postgres://billing@db.internal/billing"],
+    ["an address of two servers", "postgres://billing:password-canary#@one,two/billing"],
+    ["an address with an escape that is none", "postgres://billing:%zzpassword-canary@db/billing"],
+    ["a word in quotes that do not end", "user=billing password='password-canary"],
+    ["a field without a value", "user=billing password-canary"],
+    ["an object without a login", '{"value":"password-canary"}'],
+  ])("is refused when it is none, and not told: %s", (_what, text) => {
     const fail = (): unknown => {
       try {
         return read(text);

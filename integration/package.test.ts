@@ -120,7 +120,7 @@ describe("the package", () => {
 
 /** A copy, so that what is built does not land in the checkout, and what lies about in its dist/ is not packed. */
 function copyCheckout(copy: string): void {
-  const skipped = ["node_modules", "dist", ".git", "coverage", ".keyturn"];
+  const skipped = ["node_modules", "dist", ".git", "coverage", ".keyturn", ".aws-emulators"];
   cpSync(root, copy, {
     recursive: true,
     filter: (from) => !skipped.some((name) => from === join(root, name)),
