@@ -59,6 +59,11 @@ export function dueShardOf(ref: string): string {
   return `due#${shardOf(ref, dueShards.length)}`;
 }
 
+/** Until when a secret's next look has been ordered. */
+export function wakeKey(ref: string): Key {
+  return key(`secret#${ref}`, "wake");
+}
+
 /** The partitions of everybody who reports on a secret. */
 export function agentPartitions(ref: string): readonly string[] {
   return shards("agents", agentShards).map((shard) => `${shard}#${ref}`);

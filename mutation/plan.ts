@@ -63,6 +63,7 @@ export const plans: readonly Plan[] = [
   { source: "core/password.ts", tests: ["core/password.test.ts"], leastPercent: 95 },
   { source: "core/schedule.ts", tests: ["core/schedule.test.ts"], leastPercent: 95 },
   { source: "core/protocol.ts", tests: ["core/protocol.test.ts"], leastPercent: 95 },
+  { source: "core/host-messages.ts", tests: ["core/host-messages.test.ts"], leastPercent: 95 },
   { source: "core/audit.ts", tests: ["core/audit.test.ts"], leastPercent: 95 },
   { source: "core/audit-root.ts", tests: ["core/audit-root.test.ts"], leastPercent: 95 },
   { source: "core/audit-witness.ts", tests: ["core/audit-witness.test.ts"], leastPercent: 95 },
