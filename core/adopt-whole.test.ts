@@ -27,13 +27,14 @@ describe("an import", () => {
       state: { phase: "idle" },
       current: { version, fingerprint: print(value), since: now },
       dueAt: now,
+      importing: undefined,
       outbox: {
         entries: [
           { action: "imported", detail: "as it was, without a reset", version, actor: "ann", epoch: 0 },
         ],
       },
     });
-    expect(await ports.journal.load(ref)).toEqual({ record: imported.record, revision: 1 });
+    expect(await ports.journal.load(ref)).toEqual({ record: imported.record, revision: 2 });
     const fence = { installation: "test", ref, rotationId: "", epoch: 0, fingerprint: print(value) };
     expect(contexts.map(([verb, { fence: seen }]) => [verb, seen])).toEqual([
       ["inspect", fence],
@@ -73,14 +74,45 @@ describe("an import", () => {
     expect((await current())?.version).toBe("v1");
   });
 
-  test("goes on with its own candidate, and puts aside another one", async () => {
+  test.each([
+    ["of the same value", value],
+    ["of another one", other],
+  ])("puts aside a candidate %s that nobody whom the record knows needs", async (_, left) => {
     const it = world();
-    await it.ports.store.savePending(ref, "v1", value);
-    expect(await it.bring()).toMatchObject({ version: "v1" });
-    const anew = world();
-    await anew.ports.store.savePending(ref, "v1", other);
-    expect((await anew.bring()).version).not.toBe("v1");
-    expect(await anew.ports.store.read(ref, "pending")).toBeUndefined();
+    await it.ports.store.savePending(ref, "v1", left);
+    expect((await it.bring()).version).not.toBe("v1");
+    expect(await it.ports.store.read(ref, "pending")).toBeUndefined();
+  });
+
+  test("is in the record before anything changes, and shuts the versions of those before it that have not ended", async () => {
+    const seen: (readonly [string, number | undefined, number | undefined])[] = [];
+    const told = async (what: string) => {
+      const record = (await it.ports.journal.load(ref))?.record;
+      seen.push([what, record?.epoch, record?.importing?.length]);
+    };
+    const it = world({
+      store: (own) => ({
+        discardPending: async (name, version) => {
+          await told(`discard ${version}`);
+          await own.discardPending(name, version);
+        },
+        savePending: async (name, version, saved) => {
+          const record = (await it.ports.journal.load(ref))?.record;
+          await told(`save ${record?.importing?.at(-1) === version}`);
+          return own.savePending(name, version, saved);
+        },
+      }),
+      verbs: { test: () => told("test"), adopt: () => told("mark") },
+    });
+    await it.put({ epoch: 4, importing: ["v8", "v9"] });
+    expect(await it.bring()).toMatchObject({ record: { epoch: 5, importing: undefined } });
+    expect(seen).toEqual([
+      ["test", 4, 2],
+      ["discard v8", 5, 3],
+      ["discard v9", 5, 3],
+      ["save true", 5, 3],
+      ["mark", 5, 3],
+    ]);
   });
 
   test("of a login that administers itself is asked for with what is brought, which nobody has stored", async () => {
@@ -110,21 +142,23 @@ describe("the epoch of an import", () => {
   };
 
   test.each<readonly [string, Given, number, number]>([
-    ["is the record's where nothing is marked", marked(), 7, 7],
-    ["is the record's where the target keeps no marks", { verbs: { inspect: async () => undefined } }, 7, 7],
+    ["is ahead of the record's where nothing is marked", marked(), 7, 8],
+    ["is ahead of it where the target keeps no marks", { verbs: { inspect: async () => undefined } }, 7, 8],
     ["overtakes what this installation has left", marked(markOf({ seen: 9 }), markOf({ seen: 4 })), 7, 10],
     ["overtakes it also where the record is ahead", marked(markOf({ seen: 4 })), 7, 8],
-    ["takes no notice of another secret's", marked(markOf({ seen: 9, ref: "other/db" })), 7, 7],
-    ["takes no notice of another installation's", marked(markOf({ seen: 9, installation: "theirs" })), 7, 7],
+    ["takes no notice of another secret's", marked(markOf({ seen: 9, ref: "other/db" })), 7, 8],
+    ["takes no notice of another installation's", marked(markOf({ seen: 9, installation: "theirs" })), 7, 8],
   ])("%s", async (_, given, epoch, expected) => {
     expect(await after(given, epoch)).toBe(expected);
   });
 
   test.each([
-    ["is what it was, for the very same mark", "set", 9, "old"],
-    ["is a new one, where the value was retired", "retire", 10, "new"],
-  ] as const)("%s", async (_, verb, epoch, key) => {
+    ["is what it was, for the very same mark", false, "set", 9, "old"],
+    ["is a new one, for the very same mark where there is a record", true, "set", 10, "old"],
+    ["is a new one, where the value was retired", false, "retire", 10, "new"],
+  ] as const)("%s", async (_, isKnown, verb, epoch, key) => {
     const it = world(marked(markOf({ verb, seen: 9, fingerprint: "by an older key" })));
+    if (isKnown) await it.put({ epoch: 4 });
     const { fingerprinter } = it.ports;
     const candidates = (text: string) => [fingerprinter.fingerprint(text), "by an older key"];
     const ports = { ...it.ports, fingerprinter: { ...fingerprinter, candidates } };

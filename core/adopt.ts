@@ -3,7 +3,7 @@ import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
 import { newId } from "./identifier.ts";
 import type { Loaded, Ports, SecretStore, StoredSecret } from "./ports.ts";
-import { Publishing } from "./publishing.ts";
+import { claim, Publishing } from "./publishing.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord } from "./record.ts";
 import { Redactor, redactingLog } from "./redact.ts";
@@ -133,8 +133,6 @@ class Adoption {
     if (mark === undefined) {
       throw new KeyturnError("request-refused", `type ${rotator.type} cannot take over what is there`);
     }
-    // Before anything is looked at: of several that have seen the same, only one can store its value.
-    const current = await this.#stored.read(record.ref, "current");
     const { epoch, fingerprint, isMarked } = await this.#standing();
     const known = this.#known();
     const fields = fingerprintFields(rotator.secretFields(this.#value), ports.fingerprinter);
@@ -144,20 +142,28 @@ class Adoption {
     if (objection !== undefined) throw new KeyturnError("request-refused", objection);
     await this.#assertReady(epoch);
     await this.#prove();
-    const { version } = await this.#store(current);
+    const candidate = newId(ports.random);
+    const claimed = await claim(ports.journal, record, {
+      version: candidate,
+      epoch,
+      revision: this.#loaded?.revision,
+    });
+    const publishing = new Publishing(ports.journal, this.#stored, {
+      ref: record.ref,
+      revision: claimed.revision,
+    });
+    // Imports before this one can save nothing from here on.
+    for (const other of record.importing ?? []) await this.#stored.discardPending(record.ref, other);
+    const { version } = await this.#store(publishing, candidate);
     await ports.journal.remember(record.ref, version, fields);
     await this.#mark(mark, await this.#context(version, fingerprint, epoch));
-    await this.#publishing().assertCurrent(version);
+    await publishing.assertCurrent(version);
     const now = ports.clock.now();
-    const adopted = { ...record, epoch, current: { version, fingerprint, since: now }, dueAt: now };
+    const current = { version, fingerprint, since: now };
+    const adopted = { ...claimed.record, importing: undefined, current, dueAt: now };
     const note = { action: "imported", detail: "as it was, without a reset", version, actor: by };
-    const saved = await commit(ports, this.#loaded?.revision, stay(adopted, note), by);
+    const saved = await commit(ports, claimed.revision, stay(adopted, note), by);
     return { answer: "imported", version, record: saved.record, findable };
-  }
-
-  #publishing(): Publishing {
-    const { ports, record } = this.#stand;
-    return new Publishing(ports.journal, this.#stored, { ref: record.ref, revision: this.#loaded?.revision });
   }
 
   #context(version = "", fingerprint = "", epoch = this.#stand.record.epoch): Promise<RawContext> {
@@ -170,8 +176,8 @@ class Adoption {
   }
 
   /**
-   * The fingerprint and the epoch to mark it with. Marks that this installation has left there before, for a journal that was lost
-   * or an import that never came to its end, are overtaken; the very same mark is done.
+   * The fingerprint and the epoch to mark it with. Whatever the record, or a mark that this installation has left there before, has come to is
+   * overtaken; only where there is no record yet may the very same mark be what is done already.
    */
   async #standing(): Promise<{ epoch: number; fingerprint: string; isMarked: boolean }> {
     const { rotator, record, ports } = this.#stand;
@@ -179,8 +185,9 @@ class Adoption {
     const ours = marks.filter((mark) => mark.ref === record.ref && mark.installation === ports.installation);
     const same = ours.find((mark) => mark.verb === "set" && this.#candidates.includes(mark.fingerprint));
     const seen = Math.max(record.epoch, ...ours.map((mark) => mark.seen));
+    const isFirst = this.#loaded === undefined && (same !== undefined || ours.length === 0);
     return {
-      epoch: same !== undefined || ours.length === 0 ? seen : seen + 1,
+      epoch: isFirst ? seen : seen + 1,
       fingerprint: same?.fingerprint ?? ports.fingerprinter.fingerprint(this.#value.reveal()),
       isMarked: same !== undefined,
     };
@@ -225,7 +232,7 @@ class Adoption {
     await this.#stand.rotator.test({ pending: this.#value, current: undefined }, await this.#context());
   }
 
-  /** Another import of the login in other words may have marked it since it was looked at, at the same epoch or beyond: it is looked at again. */
+  /** Whoever has claimed the record since may have marked it already, at the same epoch or beyond: it is looked at again. */
   async #mark(mark: NonNullable<Rotator["adopt"]>, context: RawContext): Promise<void> {
     try {
       await mark(this.#value, context);
@@ -236,17 +243,16 @@ class Adoption {
     }
   }
 
-  /** Current in the store, by whoever put it there. What another import has left pending goes on, if it is the same value. */
-  async #store(current: StoredSecret | undefined): Promise<Pick<StoredSecret, "version">> {
+  /** Current in the store, by whoever put it there. What somebody else has left pending makes room: nobody whom the record knows needs it. */
+  async #store(publishing: Publishing, candidate: string): Promise<Pick<StoredSecret, "version">> {
     const { ref } = this.#stand.record;
+    const current = await this.#stored.read(ref, "current");
     if (current?.value.equals(this.#value) === true) return current;
     if (current !== undefined) await this.#assertReplaceable(current);
     const pending = await this.#stored.read(ref, "pending");
-    const isMine = pending?.value.equals(this.#value) === true;
-    if (pending !== undefined && !isMine) await this.#publishing().putAside(pending.version);
-    const version = isMine ? pending.version : newId(this.#stand.ports.random);
-    const saved = await this.#stored.savePending(ref, version, this.#value);
-    await this.#publishing().promote(version, current?.version);
+    if (pending !== undefined) await publishing.putAside(pending.version);
+    const saved = await this.#stored.savePending(ref, candidate, this.#value);
+    await publishing.promote(candidate, current?.version);
     return saved;
   }
 

@@ -403,6 +403,7 @@ describe("a candidate is seen to", () => {
     ],
     ["by a halted rotation that saved it", recorded({ state: halted(), paused: undefined })],
     ["by what is owed", recorded({ debts: [debt("v2")] })],
+    ["by an import that has not ended", recorded({ importing: ["v9", "v2"] })],
   ])("%s", (_, known) => {
     const said = diagnose(seen({ record: known, tried: pending }), attemptsMax);
     expect(said.map(({ ailment }) => ailment)).not.toContain("foreign-pending");
@@ -414,6 +415,7 @@ describe("a candidate is seen to", () => {
       recorded({ state: { phase: "set", rotation: { ...rotation, id: "v9" }, ...tries } }),
     ],
     ["by what else is owed", recorded({ debts: [debt("v0")] })],
+    ["by an import of another version", recorded({ importing: ["v9"] })],
   ])("not %s", (_, known) => {
     expect(diagnose(seen({ record: known, tried: pending }), attemptsMax)).toEqual([foreignPending]);
   });

@@ -181,10 +181,18 @@ function leftovers(seen: Examination): readonly Diagnosis[] {
   return [...revived, foreign];
 }
 
-/** Whether a rotation has saved it, or will put it aside: what create finds pending it owes, and what is owed goes when it is paid. */
-function isSeenTo({ state, debts }: RotationRecord, { version, fingerprint }: VersionMark): boolean {
+/**
+ * Whether a rotation has saved it, or will put it aside: what create finds pending it owes, and what is owed goes when it is paid. An import's
+ * goes with the next import or rotation, and nothing is owed for what others had made.
+ */
+function isSeenTo(
+  { state, debts, importing = [] }: RotationRecord,
+  { version, fingerprint }: VersionMark,
+): boolean {
   const isOwed = debts.some((debt) => debt.fingerprint === fingerprint);
-  return isOwed || state.phase === "create" || rotationOf(state)?.id === version;
+  return (
+    isOwed || importing.includes(version) || state.phase === "create" || rotationOf(state)?.id === version
+  );
 }
 
 function course({ ref, record }: Examination, attemptsMax: number): readonly Diagnosis[] {

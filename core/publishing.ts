@@ -1,18 +1,32 @@
 import { asKeyturnError, KeyturnError } from "./errors.ts";
-import type { Journal, SecretStore } from "./ports.ts";
+import type { Journal, Loaded, SecretStore } from "./ports.ts";
+import type { RotationRecord } from "./record.ts";
+
+/**
+ * Says in the record which version an import is going to save, at an epoch of its own, before anything else is changed. A rotation that begins
+ * afterwards is ahead of its mark and shuts that version; an import that was read before it has to look again.
+ */
+export async function claim(
+  journal: Pick<Journal, "save">,
+  record: RotationRecord,
+  { version, epoch, revision }: { version: string; epoch: number; revision: number | undefined },
+): Promise<Loaded> {
+  const claimed = { ...record, epoch, importing: [...(record.importing ?? []), version] };
+  return { record: claimed, revision: await journal.save(claimed, revision) };
+}
 
 /** How an import makes a value current, while others may do the same with another one. */
 export class Publishing {
   readonly #journal: Pick<Journal, "load">;
   readonly #store: SecretStore;
   readonly #ref: string;
-  readonly #revision: number | undefined;
+  readonly #revision: number;
 
-  /** `revision` is the record's, as the import has read it. */
+  /** `revision` is the record's, as the import has claimed it. */
   constructor(
     journal: Pick<Journal, "load">,
     store: SecretStore,
-    { ref, revision }: { readonly ref: string; readonly revision: number | undefined },
+    { ref, revision }: { readonly ref: string; readonly revision: number },
   ) {
     this.#journal = journal;
     this.#store = store;

@@ -23,7 +23,8 @@ export const Rotation = z.object({
   previous: z.optional(VersionMark),
   /**
    * Versions that are put aside before anything else, with nothing owed for them: of rotations that were overtaken before they had recorded
-   * a candidate, for whoever worked on them may still save one; and a candidate of nobody's that holds what is current.
+   * a candidate, and of imports that have not ended, for whoever worked on them may still save one; and a candidate of nobody's that holds
+   * what is current.
    */
   aside: z.optional(z.array(z.string())),
   /** Of a cutover type: since when the target may refuse the old value, which is current until finish. */
@@ -123,13 +124,15 @@ const schemaVersion = 1;
 export const RotationRecord = z.object({
   schema: z.literal(schemaVersion),
   ref: z.string(),
-  /** Only grows: at begin, undo, retire, rollback and emergency. The fence at the target. */
+  /** Only grows: at begin, undo, retire, rollback, emergency and import. The fence at the target. */
   epoch: z.number(),
   state: State,
   current: z.optional(z.extend(VersionMark, { since: z.number() })),
   debts: z.array(Debt),
   compromised: z.array(Compromised),
   wish: z.optional(Wish),
+  /** Versions that imports, which have not come to their end, have saved or may still save. */
+  importing: z.optional(z.array(z.string())),
   paused: z.optional(Paused),
   /** Those that are over are dropped when the next one comes. */
   holds: z._default(z.array(Hold), []),

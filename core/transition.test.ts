@@ -123,6 +123,20 @@ describe("a rotation that begins", () => {
     expect(rotationOf(begin(record({ state }), how, around).record.state)?.aside).toEqual(aside);
   });
 
+  test.each<[string, State, string[]]>([
+    ["of imports that have not ended", { phase: "idle" }, ["v8", "v9"]],
+    [
+      "of these and of a rotation that has saved nothing",
+      creating({ aside: ["v1"] }),
+      ["v8", "v9", "v1", "v2"],
+    ],
+  ])("puts aside what may be saved late %s, and counts on them no more", (_, state, aside) => {
+    const how = { kind: "rotate", urgent: false, requestedBy: "ann" } as const;
+    const begun = begin(record({ state, importing: ["v8", "v9"] }), how, around).record;
+    expect(rotationOf(begun.state)?.aside).toEqual(aside);
+    expect(begun.importing).toBeUndefined();
+  });
+
   test.each([
     [0, now - 5, now, 1, 100],
     [2, now + 9, now + 9, 3, 400],

@@ -86,7 +86,7 @@ export function begin(
     requestedBy: how.requestedBy,
     startedAt: now,
     previous: record.current && { version: record.current.version, fingerprint: record.current.fingerprint },
-    aside: overtaken(record.state),
+    aside: overtaken(record),
   };
   return {
     record: {
@@ -102,6 +102,7 @@ export function begin(
       // A value that is being brought back is no longer one that should be refused.
       debts: record.debts.filter((debt) => debt.fingerprint !== how.restores?.fingerprint),
       wish: undefined,
+      importing: undefined,
       urgentAttempts,
       urgentNotBefore: how.urgent ? now + backoffMs(policy, urgentAttempts) : record.urgentNotBefore,
     },
@@ -116,12 +117,13 @@ export function begin(
   };
 }
 
-/** Of a rotation that has recorded no candidate nobody knows whether a worker of its own still saves one. */
-function overtaken(state: State): string[] | undefined {
+/** Of a rotation that has recorded no candidate, and of an import that has not ended, nobody knows whether a worker of its own still saves one. */
+function overtaken({ state, importing = [] }: RotationRecord): string[] | undefined {
   const rotation = rotationOf(state);
-  return rotation === undefined || rotation.pending !== undefined
-    ? undefined
-    : [...(rotation.aside ?? []), rotation.id];
+  const unknown =
+    rotation === undefined || rotation.pending !== undefined ? [] : [...(rotation.aside ?? []), rotation.id];
+  const versions = [...importing, ...unknown];
+  return versions.length === 0 ? undefined : versions;
 }
 
 /** Records that a credential should be refused. A debt on the same value that is known already only becomes more urgent. */

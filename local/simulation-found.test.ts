@@ -60,3 +60,78 @@ test("an import that stood still while a rotation began leaves its candidate whe
   const { username, password } = loginOf(pending?.value.reveal() ?? '{"username":"","password":""}');
   expect([username, target.accepts(username, password)]).toEqual(["app", true]);
 });
+
+test("an import that stood still while a rotation began marks nothing that the rotation would trip over", async () => {
+  const target = modelTarget();
+  const { ports, clock } = memoryPorts(target.cutover);
+  target.meddle("app", "of old");
+  const worded = (words: string) => new Secret(`{"username":"app","password":"of old","words":"${words}"}`);
+  await adopt(ref, ports, worded("bob's"), "bob");
+  let stoodStill = false;
+  const slow: Ports = {
+    ...ports,
+    rotators: {
+      load: async () => ({
+        ...target.cutover,
+        async adopt(...args) {
+          if (!stoodStill) {
+            stoodStill = true;
+            await request(ref, ports, { kind: "rotate", by: "bob" });
+            target.fail("set", new KeyturnError("unreachable", "the target is out of reach"), 1);
+            await reconcile(ref, ports, { worker: "worker" });
+          }
+          await target.cutover.adopt?.(...args);
+        },
+      }),
+    },
+  };
+  await adopt(ref, slow, worded("ann's"), "ann");
+  clock.advance(60_000);
+  const { record } = await reconcile(ref, ports, { worker: "worker" });
+  expect(record.state).toMatchObject({ phase: "grace" });
+  expect(target.accepts("app", "of old")).toBe(false);
+});
+
+test("an import that stood still while a rotation began saves no candidate that create would trip over", async () => {
+  const target = modelTarget();
+  const { ports } = memoryPorts(target.bothLive);
+  target.meddle("app_a", "of old");
+  const [stands, goesOn, hasSaved] = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+  const slow: Ports = {
+    ...ports,
+    store: {
+      ...ports.store,
+      async savePending(...args) {
+        stands?.resolve();
+        await goesOn?.promise;
+        return ports.store.savePending(...args);
+      },
+      promote() {
+        hasSaved?.resolve();
+        return new Promise(() => undefined);
+      },
+    },
+  };
+  const importing = adopt(ref, slow, new Secret('{"username":"app_a","password":"of old"}'), "ann").catch(
+    ({ code }: KeyturnError) => code,
+  );
+  await stands?.promise;
+  await request(ref, ports, { kind: "rotate", by: "bob" });
+  const meeting: Ports = {
+    ...ports,
+    store: {
+      ...ports.store,
+      async savePending(...args) {
+        goesOn?.resolve();
+        await Promise.race([hasSaved?.promise, importing]);
+        return ports.store.savePending(...args);
+      },
+    },
+  };
+  const { record } = await reconcile(ref, meeting, { worker: "worker" });
+  const done: string[] = [];
+  for await (const { action } of ports.audit.read(ref)) done.push(action);
+  expect(done).not.toContain("create.failed");
+  expect(await importing).toBe("request-refused");
+  expect(record).toMatchObject({ state: { phase: "idle" }, debts: [] });
+});

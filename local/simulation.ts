@@ -3,7 +3,7 @@ import { asKeyturnError, type ErrorCode } from "../core/errors.ts";
 import { request } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
-import type { Phase, RotationRecord } from "../core/record.ts";
+import type { RotationRecord } from "../core/record.ts";
 import type { Transition } from "../core/transition.ts";
 import { type Chance, chanceFrom } from "./chance.ts";
 import { Gate } from "./gate.ts";
@@ -161,7 +161,7 @@ class World {
 
   async #ask(watched: WatchedSecret): Promise<void> {
     const { ref, record } = watched;
-    const kind = this.#pickRequest(record?.state.phase);
+    const kind = this.#pickRequest(record);
     this.#count(`asks ${kind}`);
     if (kind === "import") return this.#import(watched);
     const by = { chance: this.#chance, isPeaceful: this.#isPeaceful };
@@ -173,10 +173,11 @@ class World {
     }
   }
 
-  #pickRequest(phase: Phase | undefined): Asked {
-    if (phase === undefined) return "import";
+  #pickRequest(record: RotationRecord | undefined): Asked {
+    // What an import has only claimed is not under Keyturn yet.
+    if (record?.current === undefined) return "import";
     // It is the only time for it, and a short one.
-    if (phase === "grace" && this.#chance.next() < 0.4) return "rollback";
+    if (record.state.phase === "grace" && this.#chance.next() < 0.4) return "rollback";
     return this.#chance.pick(this.#isPeaceful ? peaceful : everyRequest);
   }
 
@@ -210,7 +211,7 @@ class World {
     await this.#rest();
     for (const { ref, record, secret } of this.#secrets) {
       if (secret.imports === undefined) continue;
-      if (record === undefined) await adopt(ref, this.#ports, secret.imports, "sim");
+      if (record?.current === undefined) await adopt(ref, this.#ports, secret.imports, "sim");
       // An import that died may have left its candidate: the next rotation puts it aside.
       const left = await this.#ports.store.read(ref, "pending");
       if (left !== undefined) await request(ref, this.#ports, { kind: "rotate", by: "sim" });
