@@ -185,10 +185,33 @@ describe("an emergency strikes what the store has as current", () => {
     ["at rest", { phase: "idle" }, "v2", "create"],
     ["halted", halted, "v2", "create"],
     [
+      "while a rotation has not looked at it yet",
+      { phase: "create", rotation: { ...rotation, id: "v3" }, ...tries },
+      "v2",
+      "create",
+    ],
+    [
+      "while one is undone that never did",
+      { phase: "undo", rotation: { ...rotation, id: "v3" }, reason: "cancelled", ...tries },
+      "v2",
+      "create",
+    ],
+    [
       "but not while a rotation decides which it is",
       { phase: "set", rotation: { ...rotation, id: "v3" }, ...tries },
       "v1",
       "set",
+    ],
+    [
+      "nor while one is undone that was about to",
+      {
+        phase: "undo",
+        rotation: { ...rotation, id: "v3", pending: { version: "v3", fingerprint: "f" } },
+        reason: "cancelled",
+        ...tries,
+      },
+      "v1",
+      "undo",
     ],
   ])("%s", async (_, state, version, phase) => {
     const { keep, put, ask, mark, now, clock } = world();
