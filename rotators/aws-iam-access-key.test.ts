@@ -189,6 +189,20 @@ describe("a fresh key", () => {
     await steps.test(1, value, undefined, { config });
   });
 
+  test("counts as good when three servers in a row agree, and a refusal between them begins the count anew", async () => {
+    const [target, steps] = arrange();
+    const config = { ...target.config, freshKeyMs: 10_000 };
+    const value = await steps.create();
+    await steps.set(1, value);
+    // Accepted, refused, accepted, refused, and from then on accepted.
+    model.behaviour.flaps = 4;
+    const before = model.said.length;
+    await steps.test(1, value, undefined, { config });
+    const asked = model.said.slice(before).map((body) => new URLSearchParams(body).get("Action"));
+    expect(asked).toEqual(Array.from({ length: 7 }, () => "GetCallerIdentity"));
+    expect(model.behaviour.flaps).toBeLessThan(0);
+  });
+
   test("is refused when its time is over, and the step ends at its deadline", async () => {
     const [target, steps] = arrange();
     const value = await steps.create();
