@@ -2,11 +2,13 @@ import { Command } from "commander";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { storeValue } from "../core/operate.ts";
 import { Secret } from "../core/secret.ts";
+import type { HeldSecret, Manifest } from "../manifest/manifest.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
 import { noteStored } from "./note-stored.ts";
 import { type OpenManifest, openManifest } from "./open.ts";
+import { assertLockedOut, assertSelfAdministering } from "./put-rotated.ts";
 import type { PutResult } from "./results/put.ts";
 import { readSecret } from "./standard-input.ts";
 import { short } from "./terminal.ts";
@@ -24,6 +26,9 @@ export function putCommand(): Command {
 The value is read from standard input, and at a terminal asked for without showing it. A JSON object is stored as it is;
 any other text has to be one line, and is stored as {"value": …}.
 
+What is rotated takes a value by hand in one case: an administering login that rotates itself, and that its target refuses with what
+is stored, gets one that the target accepts.
+
 Example:
   $ keyturn put notify/pager < routing.key
   $ printf '{"username": "keyturn_admin", "password": "%s"}' "$(cat admin.password)" | keyturn put billing/db-admin`,
@@ -34,22 +39,13 @@ Example:
 async function put({ manifestPath, terminal }: CommandContext, ref: string): Promise<number> {
   await using opened = await openManifest(manifestPath);
   const { manifest } = opened;
-  if (manifest.secrets.get(ref) !== undefined) {
-    throw new KeyturnError(
-      "request-refused",
-      `${ref} is rotated, and a value that its target does not know would break it: \`keyturn import\` takes over what is there, \`keyturn rotate\` makes a new one`,
-    );
-  }
-  const held = manifest.held.get(ref);
-  if (held === undefined) {
-    const known = [...manifest.held.keys()];
-    const list = known.length === 0 ? "it holds none" : `it holds ${known.slice(0, 10).join(", ")}`;
-    throw new KeyturnError("input-invalid", `${manifest.path} has no secret ${ref} of type held; ${list}`);
-  }
-  const store = await opened.store(held.store);
+  const secret = manifest.secrets.get(ref) === undefined ? undefined : await opened.secret(ref);
+  if (secret !== undefined) assertSelfAdministering(secret);
+  const store = secret ?? (await opened.store(heldIn(manifest, ref).store));
   terminal.say(`${ref} in store ${store.name} (${store.place})`);
   const given = givenIn(await readSecret("value: "));
   await checkAdmin(opened, ref, given.value);
+  if (secret !== undefined) await assertLockedOut(secret, given.value);
   const { ports, local } = store;
   const replaced = (await ports.store.read(ref, "current")) !== undefined;
   const version = await storeValue(ref, ports, given.value, given.secrets);
@@ -63,6 +59,14 @@ async function put({ manifestPath, terminal }: CommandContext, ref: string): Pro
   const result: PutResult = { ref, store: store.name, version, fields: [...given.fields], replaced };
   terminal.result(result);
   return exitCodes.done;
+}
+
+function heldIn({ held, path }: Manifest, ref: string): HeldSecret {
+  const found = held.get(ref);
+  if (found !== undefined) return found;
+  const known = [...held.keys()];
+  const list = known.length === 0 ? "it holds none" : `it holds ${known.slice(0, 10).join(", ")}`;
+  throw new KeyturnError("input-invalid", `${path} has no secret ${ref} of type held; ${list}`);
 }
 
 interface Given {

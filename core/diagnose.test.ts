@@ -196,6 +196,17 @@ const table: Readonly<Record<string, readonly [Examination, readonly Diagnosis[]
     refused({ marks: undefined }),
     [currentRefused("it was changed behind Keyturn's back")],
   ],
+  "a current that is refused, while nobody can see its login": [
+    refused({ marks: undefined, unasked }),
+    [
+      {
+        ...currentRefused("what became of its login could not be seen"),
+        fix: undefined,
+        advice: askFirst,
+      },
+      unreachable,
+    ],
+  ],
   "a login that was dropped": [
     refused({ marks: [] }),
     [currentRefused("its login is not there, or bears no mark: was it dropped?")],

@@ -142,7 +142,10 @@ function refusedCurrent(seen: Examination, found: TriedVersion): Diagnosis {
 }
 
 function causeOf(seen: Examination, found: TriedVersion): string {
-  if (seen.marks === undefined) return "it was changed behind Keyturn's back";
+  if (seen.marks === undefined) {
+    const isUnknown = seen.unasked !== undefined;
+    return isUnknown ? "what became of its login could not be seen" : "it was changed behind Keyturn's back";
+  }
   const own = ownMarks(seen);
   const same = own.find(({ fingerprint }) => fingerprint === found.fingerprint);
   if (own.length === 0) return "its login is not there, or bears no mark: was it dropped?";

@@ -15,6 +15,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Lines of pg_hba.conf that come before the one that asks everyone for SCRAM over TLS. */
   readonly hba?: readonly string[];
+  /** Not a new server but one that begins with another one's files, its rules, certificate and superuser included. */
+  readonly from?: { readonly server: PostgresServer; copyTo(dataDirectory: string): Promise<void> };
 }
 
 interface PostgresLogin {
@@ -54,10 +56,15 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const logPath = join(directory, "server.log");
   const caPath = join(directory, "ca.pem");
   const port = await freePort();
-  const superuser = { username: "postgres", password: randomBytes(18).toString("hex") };
+  const superuser = options.from?.server.superuser ?? {
+    username: "postgres",
+    password: randomBytes(18).toString("hex"),
+  };
+  const follows = Promise.withResolvers<void>();
   const log = (message: unknown) => {
     // What it says when all is being removed has nowhere to go.
     if (existsSync(directory)) appendFileSync(logPath, String(message));
+    if (String(message).includes("ready to accept read-only connections")) follows.resolve();
   };
 
   const server = new EmbeddedPostgres({
@@ -93,10 +100,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   };
 
   try {
-    await server.initialise();
-    const ca = await writeFiles(dataDirectory, options.hba ?? []);
+    const ca = await prepare(server, dataDirectory, options);
     await writeFile(caPath, ca);
-    await server.start();
+    // The library waits for a server that takes writes; one that follows another is ready before.
+    await Promise.race([server.start(), follows.promise]);
     return {
       host: "localhost",
       port,
@@ -169,6 +176,20 @@ function flags({ maxConnections = 60, settings = {} }: PostgresOptions): string[
     ...settings,
   };
   return Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+/** Everything that the server begins with; gives the authority that its certificate is of. */
+async function prepare(
+  server: EmbeddedPostgres,
+  dataDirectory: string,
+  { from, hba = [] }: PostgresOptions,
+): Promise<string> {
+  if (from !== undefined) {
+    await from.copyTo(dataDirectory);
+    return from.server.ca;
+  }
+  await server.initialise();
+  return writeFiles(dataDirectory, hba);
 }
 
 /** Certificates and access rules, owned by the user whom the server runs as. */

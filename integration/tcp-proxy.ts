@@ -26,7 +26,14 @@ export interface TcpProxy {
   fail(outage: Outage, spared?: number): Promise<void>;
   /** Carries everything again. What was lost stays lost, and of connections whose client has gone the server still knows nothing. */
   heal(): Promise<void>;
+  /** Leads new connections elsewhere. */
+  redirect(target: Address): void;
   close(): Promise<void>;
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
 interface Wire {
@@ -38,10 +45,8 @@ interface Wire {
 /** One way of a slow wire. */
 const slowMs = 400;
 
-export async function startProxy(target: {
-  readonly host: string;
-  readonly port: number;
-}): Promise<TcpProxy> {
+export async function startProxy(target: Address): Promise<TcpProxy> {
+  let leadsTo = target;
   let plan: { act: "before" | "after" | "silence"; at: number } | undefined;
   let seen = 0;
   let silent = false;
@@ -104,7 +109,7 @@ export async function startProxy(target: {
   };
 
   const server = createServer((client) => {
-    const upstream = connect(target.port, target.host);
+    const upstream = connect(leadsTo.port, leadsTo.host);
     const wire = { client, upstream, number: wires++ };
     open.add(wire);
     for (const socket of [client, upstream]) {
@@ -154,6 +159,9 @@ export async function startProxy(target: {
     heal: async () => {
       outage = undefined;
       if (!server.listening) await listenAt(server, port);
+    },
+    redirect: (other) => {
+      leadsTo = other;
     },
     close: async () => {
       for (const socket of sockets) socket.destroy();
