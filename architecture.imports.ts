@@ -36,7 +36,7 @@ const rooms: Readonly<Record<string, Room>> = {
     ours: ["functions", "core", "rotators", "manifest", "telemetry"],
     packages: ["zod/mini", "aws-lambda", ...awsClients],
   },
-  manifest: { ours: ["manifest", "core"], packages: ["croner", "yaml", "zod"] },
+  manifest: { ours: ["manifest", "core"], packages: ["croner", "yaml", "zod", "zod/mini"] },
   local: {
     ours: ["local", "core", "manifest", "notify/ledger.ts", "notify/notice.ts"],
     packages: ["zod/mini"],

@@ -2,7 +2,7 @@ import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { fileError } from "../local/files.ts";
 import { type DamagedPart, damagedParts, renewParts } from "../local/renew.ts";
 import { isServed } from "../local/wake.ts";
-import type { StoreEntry } from "../manifest/manifest.ts";
+import type { LocalStoreEntry } from "../manifest/manifest.ts";
 import { failureOf } from "./each-secret.ts";
 import type { OpenManifest } from "./open.ts";
 import type { StoreFinding } from "./results/doctor.ts";
@@ -11,7 +11,7 @@ import type { Terminal } from "./terminal.ts";
 /** Looks at a store's files, which come first: without a journal nothing can be said of a secret. With `fixes` damaged ones are made anew. */
 export async function attendStore(
   opened: OpenManifest,
-  { name, path }: StoreEntry,
+  { name, path }: LocalStoreEntry,
   fixes: boolean,
   terminal: Terminal,
 ): Promise<StoreFinding> {

@@ -4,7 +4,7 @@ import { attend } from "./doctor-secret.ts";
 import { attendStore } from "./doctor-store.ts";
 import { eachSecret, failureOf } from "./each-secret.ts";
 import { exitCodes } from "./exit.ts";
-import { openManifest, requireSecret } from "./open.ts";
+import { assertLocal, openManifest, requireSecret } from "./open.ts";
 import type { DoctorResult, SecretFinding, StoreFinding } from "./results/doctor.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -36,8 +36,10 @@ async function doctor(
   await using opened = await openManifest(manifestPath);
   const { manifest } = opened;
   const stores: StoreFinding[] = [];
-  for (const entry of manifest.stores.values())
+  for (const entry of manifest.stores.values()) {
+    assertLocal(entry);
     stores.push(await attendStore(opened, entry, fixes, terminal));
+  }
   const isDamaged = ({ damaged }: StoreFinding): boolean => !fixes && damaged.length > 0;
   const unusable = stores.filter((one) => one.error !== undefined || (isDamaged(one) && lacksJournal(one)));
   const shut = new Set(unusable.map(({ store }) => store));

@@ -14,7 +14,7 @@ import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
 import { readAdminLogin } from "./admin-login.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
-import { openManifest } from "./open.ts";
+import { assertLocal, openManifest } from "./open.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface InitOptions {
@@ -92,6 +92,7 @@ async function init(
   const manifest = loadManifest(path, { types: rotatorTypes });
   const store = manifest.stores.get(manifest.secrets.get(ref)?.store ?? "");
   if (store === undefined) throw new KeyturnError("manifest-invalid", `${path} names no store for ${ref}`);
+  assertLocal(store);
   const local = await openLocal({ path: store.path, key: store.key, create: true });
   terminal.say(`store ${store.name}: ${store.path}, its key: ${local.keyPlace}`);
   await local.close();

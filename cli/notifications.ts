@@ -7,7 +7,7 @@ import { assertUsable } from "../notify/deliver.ts";
 import { Notifier } from "../notify/notifier.ts";
 import { testNotice } from "../notify/test-notice.ts";
 import { channelSecrets, senderOf } from "./channel-secrets.ts";
-import type { OpenManifest, OpenStore } from "./open.ts";
+import { assertLocal, type OpenManifest, type OpenStore } from "./open.ts";
 
 /** The service's messages to people. Nothing of it ever fails or delays the service. */
 export interface Notifications extends AsyncDisposable {
@@ -61,6 +61,7 @@ export async function startNotifications(
 async function openLedger({ manifest }: OpenManifest, { name, ports }: OpenStore, log: Log) {
   const entry = manifest.stores.get(name);
   if (entry === undefined) throw new KeyturnError("manifest-invalid", `the manifest has no store ${name}`);
+  assertLocal(entry);
   const ledger = await openNotifyLedger(join(entry.path, "notify.db"), ports.clock.now());
   if (ledger.replaced !== undefined) {
     log("warn", "who was notified of what was not readable: some of it is told again", {

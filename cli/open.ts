@@ -2,7 +2,7 @@ import { KeyturnError } from "../core/errors.ts";
 import type { Log, ManagedSecret, Ports } from "../core/ports.ts";
 import { type LocalStore, openLocal } from "../local/open.ts";
 import { loadManifest } from "../manifest/load.ts";
-import type { Manifest, ManifestSecret, StoreEntry } from "../manifest/manifest.ts";
+import type { LocalStoreEntry, Manifest, ManifestSecret, StoreEntry } from "../manifest/manifest.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import { credentialTypes } from "./credential-types.ts";
 
@@ -92,6 +92,7 @@ export function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
 }
 
 async function openStore(manifest: () => Manifest, entry: StoreEntry, log: Log): Promise<OpenStore> {
+  assertLocal(entry);
   const local = await openLocal({ path: entry.path, key: entry.key });
   const mine = (ref: string): ManifestSecret | undefined => {
     const managed = manifest().secrets.get(ref);
@@ -119,9 +120,19 @@ async function openStore(manifest: () => Manifest, entry: StoreEntry, log: Log):
   return { name: entry.name, place: `local: ${entry.path}`, local, ports };
 }
 
+/** The command works on stores of this machine: those of a cloud are worked on by what is deployed there. */
+export function assertLocal(entry: StoreEntry): asserts entry is LocalStoreEntry {
+  if (entry.kind === "local") return;
+  throw new KeyturnError(
+    "input-invalid",
+    `the store ${entry.name} is on AWS (${entry.account}, ${entry.region}), and this command works on local stores`,
+  );
+}
+
 /** A store that is open stays where it is. */
 function assertSamePlace(now: StoreEntry | undefined, next: StoreEntry | undefined): void {
-  if (now?.path === next?.path && now?.key === next?.key) return;
+  const placeOf = (entry: StoreEntry | undefined) => entry && JSON.stringify({ ...entry, quota: undefined });
+  if (placeOf(now) === placeOf(next)) return;
   throw new KeyturnError(
     "manifest-invalid",
     `the store ${now?.name} is gone from the manifest, or has another place or key: restart what uses it`,

@@ -60,6 +60,7 @@ async function tenantOf(number: number, around: (rotator: Rotator) => Rotator = 
           notify: [],
           secondPerson: [],
           maxAffected: undefined,
+          schedule: undefined,
           where: "",
         },
       ];

@@ -96,7 +96,7 @@ describe("a new manifest", () => {
       policy: { schedule: { next: expect.any(Function) }, graceAtMostMs: 86_400_000, onLaggards: "hold" },
     });
     expect(manifest.held.get("billing/db-admin")).toEqual({ ref: "billing/db-admin", store: "here" });
-    expect(manifest.stores.get("here")?.path).toBe(join(folder, ".keyturn"));
+    expect(manifest.stores.get("here")).toMatchObject({ path: join(folder, ".keyturn") });
   });
 
   it("leads editors to the schema of the installation around it, by a path that holds for others, too", () => {

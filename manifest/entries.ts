@@ -9,10 +9,15 @@ import { type ChannelContent, pagerdutyUrl } from "./schema-notify.ts";
 
 /** A store that is used; none where its schema refused what it is. */
 export function readStore({ name, content, file }: Entry<StoreContent>): readonly [string, StoreEntry][] {
-  if (content.local === undefined) return [];
-  const path = resolve(dirname(file), content.local.path);
-  const key = content.local.key === undefined ? undefined : resolve(dirname(file), content.local.key);
+  const { local, aws } = content;
   const quota = content.quota && { rotations: content.quota.rotations, perMs: content.quota.per };
+  if (aws !== undefined) {
+    const { account, region, installation = name, role } = aws;
+    return [[name, { kind: "aws", name, account, region, installation, role, quota }]];
+  }
+  if (local === undefined) return [];
+  const path = resolve(dirname(file), local.path);
+  const key = local.key === undefined ? undefined : resolve(dirname(file), local.key);
   return [[name, { kind: "local", name, path, key, quota }]];
 }
 
@@ -37,6 +42,7 @@ export function readSecret(
     notify: [...new Set(content.notify ?? ruling(matching, "notify"))],
     secondPerson: ruling(matching, "secondPerson") ?? [],
     maxAffected: ruling(matching, "maxAffected"),
+    schedule: content.schedule,
     where: formatPlace(entry.problem([], "")),
   };
   return [[ref, secret]];

@@ -96,6 +96,7 @@ describe("a manifest that is right", () => {
       notify: ["oncall"],
       secondPerson: [],
       maxAffected: undefined,
+      schedule: { every: 30 * 24 * 3_600_000 },
       where: `${join(folder, "keyturn.yaml")}:6:3`,
     });
     expect([...manifest.held.values()]).toEqual([
@@ -130,6 +131,15 @@ describe("a manifest that is right", () => {
       path: join(folder, ".keyturn"),
       key: undefined,
     });
+  });
+
+  it("has stores on AWS, named by themselves or by what is deployed for them", () => {
+    const aws = '{ account: "111122223333", region: eu-west-1 }';
+    const role = '{ account: "111122223333", region: eu-west-1, role: operator, installation: acme }';
+    const { stores } = load(`stores: { prod: { aws: ${aws} }, Other: { aws: ${role} } }`);
+    const place = { kind: "aws", account: "111122223333", region: "eu-west-1", quota: undefined };
+    expect(stores.get("prod")).toEqual({ ...place, name: "prod", installation: "prod", role: undefined });
+    expect(stores.get("Other")).toEqual({ ...place, name: "Other", installation: "acme", role: "operator" });
   });
 
   it("gets safe defaults where it says nothing", () => {
@@ -236,7 +246,7 @@ describe("a manifest that is wrong", () => {
       `stroes: {}
 stores:
   here: { local: { path: .keyturn } }
-  prod: { aws: { region: eu-west-1 } }
+  prod: { azure: { vault: kv } }
   none: {}
 secrets:
   billing/db:
@@ -262,7 +272,7 @@ notify:
     );
     expect(found).toEqual([
       'keyturn.yaml:1:1: stroes: unknown field; did you mean "stores"?',
-      "keyturn.yaml:4:11: stores.prod.aws: this version has `local` stores only",
+      "keyturn.yaml:4:11: stores.prod.azure: this version has `local` and `aws` stores only",
       "keyturn.yaml:5:3: stores.none: says nothing; write `local: { path: .keyturn }`",
       'keyturn.yaml:7:3: secrets["billing/db"].type: is missing',
       'keyturn.yaml:8:12: secrets["billing/db"].store: there is no store "her"; did you mean "here"?',

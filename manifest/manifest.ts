@@ -1,4 +1,5 @@
 import type { ManagedSecret } from "../core/ports.ts";
+import type { ScheduleContent } from "./schedule.ts";
 
 /** Everything that keyturn.yaml and the files it includes say, checked, with every default filled in. */
 export interface Manifest {
@@ -50,14 +51,31 @@ export type NotifyChannel =
     })
   | (Channel & { readonly kind: "pagerduty"; readonly routingKey: string; readonly url: string });
 
-/** Files on this machine; the one kind of store that this version has. */
-export interface StoreEntry {
+export type StoreEntry = LocalStoreEntry | AwsStoreEntry;
+
+/** Files on this machine. */
+export interface LocalStoreEntry {
   readonly kind: "local";
   readonly name: string;
   /** Absolute. */
   readonly path: string;
   /** The file of the key that encrypts the store, absolute. Undefined: where the store keeps it by default. */
   readonly key: string | undefined;
+  /** How often rotations of its secrets may begin by themselves. Undefined: as often as they are due. */
+  readonly quota: Quota | undefined;
+}
+
+/** Secrets Manager, in one account and region. */
+export interface AwsStoreEntry {
+  readonly kind: "aws";
+  readonly name: string;
+  /** Twelve digits. */
+  readonly account: string;
+  readonly region: string;
+  /** What all that is deployed for it is named by. */
+  readonly installation: string;
+  /** The role, or its ARN, by which the command works there. Undefined: whoever calls it. */
+  readonly role: string | undefined;
   /** How often rotations of its secrets may begin by themselves. Undefined: as often as they are due. */
   readonly quota: Quota | undefined;
 }
@@ -77,6 +95,8 @@ export interface ManifestSecret extends ManagedSecret {
   readonly secondPerson: readonly "revoke"[];
   /** How many secrets one revocation that affects this one may affect. Undefined: no policy says. */
   readonly maxAffected: number | undefined;
+  /** The schedule as it was written, durations in milliseconds; what core asks is in the policy. */
+  readonly schedule: ScheduleContent | undefined;
   /** `file:line:column`, for the messages of those who check more than the manifest can. */
   readonly where: string;
 }

@@ -42,6 +42,37 @@ function problems(text: string, options: { readonly facts?: typeof facts } = {})
 const stores = "stores: { here: { local: { path: .keyturn } } }\n";
 const key = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
 
+describe("a store on AWS", () => {
+  const refused = (store: string): readonly string[] => problems(`stores: { prod: ${store} }\n`);
+
+  it("is refused where its place is not told well", () => {
+    expect(refused('{ aws: { account: "111122223333" } }')).toEqual([
+      "1:19: stores.prod.aws.region: is missing",
+    ]);
+    expect(refused("{ aws: { account: 111122223333, region: eu-west-1 } }")).toEqual([
+      "1:35: stores.prod.aws.account: must be a text, not a number",
+    ]);
+    expect(refused('{ aws: { account: "1111", region: Ireland, regoin: x } }')).toEqual([
+      "1:35: stores.prod.aws.account: must be the twelve digits of an account, in quotes",
+      "1:51: stores.prod.aws.region: is not a region, such as eu-west-1",
+      '1:60: stores.prod.aws.regoin: unknown field; did you mean "region"?',
+    ]);
+  });
+
+  it("is refused beside another, and where nothing that is deployed could have its name", () => {
+    const aws = 'aws: { account: "111122223333", region: eu-west-1 }';
+    expect(refused(`{ local: { path: p }, ${aws} }`)).toEqual([
+      "1:39: stores.prod.aws: stands beside `local`: a store is of one kind",
+    ]);
+    expect(problems(`stores: { Prod_1: { ${aws} } }\n`)[0]).toMatch(
+      /Prod_1.aws: the store's name cannot name/,
+    );
+    expect(refused('{ aws: { account: "111122223333", region: eu-west-1, installation: UP } }')[0]).toMatch(
+      /installation: is not a name of an installation/,
+    );
+  });
+});
+
 describe("the config of a type", () => {
   const config = (text: string): readonly string[] =>
     problems(

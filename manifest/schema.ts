@@ -22,11 +22,38 @@ const StoreSchema = z
     quota: QuotaSchema.optional().describe(
       "How often rotations of its secrets may begin by themselves. What a person asks for, and an emergency, never waits. Default: as often as they are due.",
     ),
-    aws: later,
+    aws: z
+      .strictObject({
+        account: z
+          .string()
+          .regex(/^\d{12}$/, "must be the twelve digits of an account, in quotes")
+          .describe("The account that the secrets are in: twelve digits, in quotes."),
+        region: z
+          .string()
+          .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "is not a region, such as eu-west-1")
+          .describe("The region that the secrets are in, such as eu-west-1."),
+        installation: z
+          .string()
+          .regex(
+            /^[a-z](-?[a-z0-9]){0,19}$/,
+            "is not a name of an installation: at most 20 lower-case letters, digits and single dashes, a letter first",
+          )
+          .optional()
+          .describe("What all that is deployed for it is named by. Default: the store's name."),
+        role: z
+          .string()
+          .min(1, "must name a role")
+          .optional()
+          .describe(
+            "The role of that account, or its ARN, by which `keyturn` works. Default: whoever calls it.",
+          ),
+      })
+      .optional()
+      .describe("AWS Secrets Manager, in one account and region."),
     azure: later,
     gcp: later,
   })
-  .meta({ required: ["local"] });
+  .meta({ oneOf: [{ required: ["local"] }, { required: ["aws"] }] });
 
 export const SecretSchema = z
   .strictObject({

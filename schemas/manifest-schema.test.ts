@@ -73,6 +73,8 @@ describe("the page's example", () => {
     // Variants of what it shows, and what is for rare cases.
     expect(unused).toEqual([
       "stores.<name>.local.key",
+      "stores.<name>.aws.installation",
+      "stores.<name>.aws.role",
       "policies[].severity",
       "policies[].grace.atMost",
       "policies[].graceLimits.atLeast",
@@ -163,7 +165,15 @@ describe("schema and loader accept the same", () => {
     ["a name that is none", `${store}secrets: { "a b": { store: here, type: held } }`],
     ["a number for a duration", secret(`${config}, cacheTtl: 60`)],
     ["a duration without a unit", secret(`${config}, cacheTtl: "60"`)],
-    ["a store of another kind", "stores: { prod: { aws: { region: eu-west-1 } } }"],
+    ["a store of a kind that is not there", "stores: { prod: { azure: { vault: kv } } }"],
+    [
+      "an account that is a number",
+      "stores: { prod: { aws: { account: 111122223333, region: eu-west-1 } } }",
+    ],
+    [
+      "a store of two kinds",
+      "stores: { prod: { local: { path: p }, aws: { account: '111122223333', region: eu-west-1 } } }",
+    ],
     ["a store of no kind", "stores: { prod: {} }"],
     ["a schedule that says nothing", secret(`${config}, schedule: {}`)],
     ["a schedule that says it twice", secret(`${config}, schedule: { every: 1d, cron: "0 3 * * *" }`)],
