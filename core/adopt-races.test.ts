@@ -25,12 +25,15 @@ function worldWith(trap: Trap) {
     journal: trap.wrap("journal", ports.journal),
     rotators: { load: async () => rotator },
   };
-  const expectWhole = async () => {
+  const expectImported = async () => {
     const current = await ports.store.read(ref, "current");
     const fingerprint = ports.fingerprinter.fingerprint(current?.value.reveal() ?? "");
     const loaded = await ports.journal.load(ref);
     expect(loaded?.record.current).toMatchObject({ version: current?.version, fingerprint });
     expect(await ports.store.read(ref, "pending")).toBeUndefined();
+  };
+  const expectWhole = async ({ isImported = true } = {}) => {
+    if (isImported) await expectImported();
     await request(ref, ports, { kind: "rotate", by: "tester" });
     for (let turn = 0; turn < 40; turn += 1) {
       const { until } = await reconcile(ref, ports, { worker: "worker" });
@@ -38,6 +41,7 @@ function worldWith(trap: Trap) {
       clock.advance(Math.max(1, until - clock.now()));
     }
     expect((await ports.journal.load(ref))?.record).toMatchObject({ state: { phase: "idle" }, debts: [] });
+    expect(await ports.store.read(ref, "pending")).toBeUndefined();
     expect(target.accepts("app", password)).toBe(false);
   };
   return { ports, doomed, expectWhole };
@@ -83,6 +87,25 @@ describe.each([
     });
   });
 });
+
+test.each(["before", "after"] as const)(
+  "an import in other words that dies %s any of its calls is no hindrance to the rotation that comes next",
+  async (mode) => {
+    let calls = 0;
+    for (let call = 1; ; call += 1) {
+      const trap = new Trap(call, mode);
+      const { ports, doomed, expectWhole } = worldWith(trap);
+      await adopt(ref, ports, worded("bob's"), "bob");
+      const importing = adopt(ref, doomed, worded("ann's"), "ann").then(() => "ended");
+      if ((await Promise.race([importing, trap.hasStopped])) === "ended") break;
+      await expectWhole({ isImported: false }).catch((cause: unknown) => {
+        throw new Error(`stopped at call ${call}, ${trap.where}`, { cause });
+      });
+      calls = call;
+    }
+    expect(calls).toBeGreaterThanOrEqual(8);
+  },
+);
 
 test("what an import has met at its target is in no error of it", async () => {
   const { ports } = worldWith(new Trap(0, "before"));

@@ -131,7 +131,7 @@ export const RotationRecord = z.object({
   debts: z.array(Debt),
   compromised: z.array(Compromised),
   wish: z.optional(Wish),
-  /** Versions that imports, which have not come to their end, have saved or may still save. */
+  /** Versions that imports have saved, or may still save, which have not come to their end; until an import has, or a rotation has seen to them. */
   importing: z.optional(z.array(z.string())),
   paused: z.optional(Paused),
   /** Those that are over are dropped when the next one comes. */

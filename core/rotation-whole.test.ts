@@ -98,10 +98,10 @@ describe("what a step that is done leaves, writes and tells", () => {
   const note = (action: string, detail = "", version = "v2") => ({ action, detail, version });
   const rows: Row[] = [
     {
-      title: "create",
-      before: { state: at("create") },
+      title: "create, which has seen to what imports have left",
+      before: { state: at("create"), importing: ["v8"] },
       outcome: saved,
-      changes: { state: ready("set") },
+      changes: { state: ready("set"), importing: undefined },
       notes: [note("create.done")],
     },
     {

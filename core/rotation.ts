@@ -101,6 +101,7 @@ function created(
     {
       ...record,
       current: current && { ...current, since },
+      importing: undefined,
       state: { phase: "set", rotation: known, attempts: 0, notBefore: now },
     },
     {

@@ -17,7 +17,7 @@ const ref = "app/db";
 const secretOf = (name: string) =>
   new Secret(JSON.stringify({ username: "app", password: `canary-of-${name}-Jq83zWm5` }));
 const nameOf = (value: Secret | undefined) => /canary-of-(\w+)/.exec(value?.reveal() ?? "")?.[1] ?? "none";
-const { bothLive } = modelTarget();
+const { bothLive, cutover } = modelTarget();
 const { fingerprinter } = memoryPorts(bothLive).ports;
 const printOf = (name: string) => fingerprinter.fingerprint(secretOf(name).reveal());
 const mark = (version: string) => ({ version, fingerprint: printOf(version) });
@@ -47,11 +47,12 @@ interface Given {
   readonly current?: string | undefined;
   readonly pending?: string | undefined;
   readonly holds?: Readonly<Record<string, string>>;
+  readonly overlap?: "cutover";
   readonly verbs?: Partial<Rotator>;
 }
 
 /** A stand whose target, store and bus tell what is asked of them, in order. */
-async function world({ state, record, current, pending, holds = {}, verbs }: Given) {
+async function world({ state, record, current, pending, holds = {}, overlap, verbs }: Given) {
   const { ports: own, managed } = memoryPorts(bothLive);
   const calls: string[] = [];
   const events: RotationEvent[] = [];
@@ -65,7 +66,11 @@ async function world({ state, record, current, pending, holds = {}, verbs }: Giv
   const fenceOf = ({ fence }: RawContext) =>
     `${fence.rotationId}@${fence.epoch}/${names.get(fence.fingerprint) ?? fence.fingerprint}`;
   const rotator: Rotator = {
-    ...bothLive,
+    ...(overlap === undefined ? bothLive : cutover),
+    adopt: async (value, context) => {
+      calls.push(`adopt ${nameOf(value)} ${fenceOf(context)}`);
+      await verbs?.adopt?.(value, context);
+    },
     preflight: async (context) => {
       calls.push(`preflight ${fenceOf(context)}`);
       return (await verbs?.preflight?.(context)) ?? [];
@@ -201,6 +206,24 @@ describe("create", () => {
       ["discard v8"],
     ],
     [
+      "marks what an import has made current before it died",
+      { current: "v1", record: { importing: ["v0", "v1"] } },
+      saved("v1"),
+      ["adopt v1 v2@7/v1", ...made("v1")],
+    ],
+    [
+      "marks nothing that another import has not made current",
+      { current: "v1", record: { importing: ["v0"] } },
+      saved("v1"),
+      made("v1"),
+    ],
+    [
+      "marks nothing of a cutover type, whose set does",
+      { current: "v1", record: { importing: ["v1"] }, overlap: "cutover" },
+      saved("v1"),
+      made("v1"),
+    ],
+    [
       "asks for no check where it is urgent",
       { current: "v1", state: inPhase("create", { pending: undefined, urgent: true }) },
       saved("v1"),
@@ -222,6 +245,24 @@ describe("create", () => {
     const { does, calls } = await world({ state, ...given });
     expect(await does("create")).toEqual(outcome);
     expect(calls).toEqual(called);
+  });
+
+  test.each([
+    [false, "login-refused", "login-refused"],
+    [true, "login-refused", "saved"],
+    [true, "unreachable", "unreachable"],
+  ] as const)("where that mark fails, urgent: %s, by %s: %s", async (urgent, code, expected) => {
+    const { does } = await world({
+      current: "v1",
+      state: inPhase("create", { pending: undefined, urgent }),
+      record: { importing: ["v1"] },
+      verbs: { adopt: () => Promise.reject(new KeyturnError(code, "no")) },
+    });
+    const came = await does("create").then(
+      (outcome) => outcome.result,
+      (thrown: KeyturnError) => thrown.code,
+    );
+    expect(came).toBe(expected);
   });
 
   test("keeps what it has made out of every text", async () => {

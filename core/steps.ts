@@ -53,6 +53,7 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
     }
     await ports.store.discardPending(ref, found.version);
   }
+  if (current !== undefined) await finishImport(stand, rotation, current);
   const saved =
     found?.version === rotation.id
       ? found
@@ -66,6 +67,19 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
     pending: markOf(stand, saved),
     current: current && markOf(stand, current),
   };
+}
+
+/**
+ * What an import made current before it died bears no mark of it, and by no other can it be retired. A cutover type's one login gets its mark
+ * from set. An emergency goes on without the mark, rather than not at all.
+ */
+async function finishImport(stand: Stand, { id, urgent }: Rotation, current: StoredSecret): Promise<void> {
+  const { rotator, record } = stand;
+  if (rotator.overlap === "cutover" || record.importing?.includes(current.version) !== true) return;
+  const context = await contextOf(stand, id, fingerprintOf(stand, current.value));
+  await rotator.adopt?.(current.value, context).catch((thrown: unknown) => {
+    if (!urgent || asKeyturnError(thrown).disposition === "retry") throw thrown;
+  });
 }
 
 /** The next value. Whatever the dry run finds wrong ends the rotation here, before anything has changed anywhere. */

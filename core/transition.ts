@@ -102,7 +102,6 @@ export function begin(
       // A value that is being brought back is no longer one that should be refused.
       debts: record.debts.filter((debt) => debt.fingerprint !== how.restores?.fingerprint),
       wish: undefined,
-      importing: undefined,
       urgentAttempts,
       urgentNotBefore: how.urgent ? now + backoffMs(policy, urgentAttempts) : record.urgentNotBefore,
     },
@@ -122,8 +121,8 @@ function overtaken({ state, importing = [] }: RotationRecord): string[] | undefi
   const rotation = rotationOf(state);
   const unknown =
     rotation === undefined || rotation.pending !== undefined ? [] : [...(rotation.aside ?? []), rotation.id];
-  const versions = [...importing, ...unknown];
-  return versions.length === 0 ? undefined : versions;
+  const versions = new Set([...importing, ...unknown]);
+  return versions.size === 0 ? undefined : [...versions];
 }
 
 /** Records that a credential should be refused. A debt on the same value that is known already only becomes more urgent. */

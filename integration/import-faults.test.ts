@@ -65,4 +65,15 @@ describe.each<StopMode>(["before", "after"])("stopped %s a call", (mode) => {
     }
     expect(count).toBeGreaterThanOrEqual(8);
   });
+
+  test("it is never begun again, and the next rotation leaves nothing alive that the store had as current", async () => {
+    let count = 0;
+    for await (const { world, trap } of stops()) {
+      const imported = await world.ports.store.read(ref, "current");
+      expect(await rotate(world), trap.where).toMatchObject({ state: { phase: "idle" }, debts: [] });
+      expect(await accepts(world, world.value), trap.where).toBe(imported === undefined);
+      if (imported !== undefined) count += 1;
+    }
+    expect(count).toBeGreaterThanOrEqual(3);
+  });
 });

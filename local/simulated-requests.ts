@@ -1,7 +1,9 @@
 import { KeyturnError } from "../core/errors.ts";
 import { request, versionMark } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
+import type { Secret } from "../core/secret.ts";
 import type { Chance } from "./chance.ts";
+import { inOtherWords } from "./simulated-secrets.ts";
 import type { WatchedSecret } from "./simulated-watch.ts";
 
 /** What may be asked for at any moment, by how often. */
@@ -25,12 +27,17 @@ export type Asked = (typeof everyRequest)[number];
 /** Whoever asks may be another than whoever asked before: only one's own hold is replaced, and each is released by name or all at once. */
 const people = ["ann", "bob"] as const;
 
+interface Circumstances {
+  readonly chance: Chance;
+  readonly isPeaceful: boolean;
+}
+
 /** Asks, and gives the answer in a word: what may not be done now is refused by its code. */
 export async function ask(
   kind: Exclude<Asked, "import">,
   watched: WatchedSecret,
   ports: Ports,
-  { chance, isPeaceful }: { readonly chance: Chance; readonly isPeaceful: boolean },
+  { chance, isPeaceful }: Circumstances,
 ): Promise<string> {
   const { ref } = watched;
   const by = chance.pick(people);
@@ -74,4 +81,19 @@ export async function ask(
 function named(kind: string, { versions }: WatchedSecret): readonly string[] {
   if (kind === "leak previous") return ["previous", "pending"];
   return kind === "leak any" ? versions : ["current"];
+}
+
+/**
+ * What an import brings: what is current, again, or what was there before Keyturn. In a world without leaks it may be in other words: whoever
+ * reports a version as leaked means its value, and would not find the same login in other words.
+ */
+export async function broughtFor(
+  { ref, secret: { imports } }: WatchedSecret,
+  ports: Ports,
+  { chance, isPeaceful }: Circumstances,
+  words: number,
+): Promise<Secret | undefined> {
+  const value = (await ports.store.read(ref, "current"))?.value ?? imports;
+  const rewords = isPeaceful && chance.next() < 0.5;
+  return value !== undefined && rewords ? inOtherWords(value, words) : value;
 }

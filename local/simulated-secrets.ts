@@ -55,6 +55,11 @@ export function loginTo(username: string, password: string): Secret {
   return new Secret(JSON.stringify({ username, password }));
 }
 
+/** The same login, as another person would write it. */
+export function inOtherWords(value: Secret, words: number): Secret {
+  return new Secret(JSON.stringify({ ...JSON.parse(value.reveal()), words }));
+}
+
 /**
  * One store, one journal, one bus, one audit and one clock for all of them. `records` has what was saved last, for whoever looks after every
  * call: to read it from the journal each time would be most of the work.

@@ -1,5 +1,6 @@
 import { verifyChain } from "../core/audit.ts";
 import type { Ports } from "../core/ports.ts";
+import type { RotationRecord } from "../core/record.ts";
 
 export interface Login {
   readonly username: string;
@@ -35,4 +36,11 @@ export async function expectSettled(
   }
   const { fault } = await verifyChain(ref, ports.audit.read(ref), record.audit);
   if (fault !== undefined) throw new Error(`the audit is broken: ${fault.kind}`);
+}
+
+/** Whether there is anything left to do or to tell. */
+export function isBusy({ state, outbox, debts, wish, compromised, current }: RotationRecord): boolean {
+  const leaked = compromised.some(({ fingerprint }) => fingerprint === current?.fingerprint);
+  const unsaid = outbox.entries.length + outbox.events.length > 0;
+  return state.phase !== "idle" || debts.length > 0 || wish !== undefined || leaked || unsaid;
 }

@@ -10,10 +10,10 @@ import { Gate } from "./gate.ts";
 import { modelTarget } from "./model-target.ts";
 import { countEndings, unexplained } from "./simulated-endings.ts";
 import { HeldLogin, setByHand } from "./simulated-hand.ts";
-import { type Asked, ask, everyRequest, peaceful } from "./simulated-requests.ts";
+import { type Asked, ask, broughtFor, everyRequest, peaceful } from "./simulated-requests.ts";
 import { adminRef, type Cast, cast, portsFor } from "./simulated-secrets.ts";
 import { WatchedSecret } from "./simulated-watch.ts";
-import { loginOf } from "./simulation-end.ts";
+import { isBusy, loginOf } from "./simulation-end.ts";
 
 export interface SimulationResult {
   /** How often each fault, each request and each ending has happened. */
@@ -181,10 +181,11 @@ class World {
     return this.#chance.pick(this.#isPeaceful ? peaceful : everyRequest);
   }
 
-  /** What is current, again, or what was there before Keyturn. */
-  async #import({ ref, secret: { imports } }: WatchedSecret): Promise<void> {
-    const value = (await this.#ports.store.read(ref, "current"))?.value ?? imports;
+  async #import(watched: WatchedSecret): Promise<void> {
+    const by = { chance: this.#chance, isPeaceful: this.#isPeaceful };
+    const value = await broughtFor(watched, this.#ports, by, this.#workers);
     if (value === undefined) return;
+    const { ref } = watched;
     this.#employ(ref, "person", async (ports) => `import: ${(await adopt(ref, ports, value, "sim")).answer}`);
   }
 
@@ -210,8 +211,9 @@ class World {
     }
     await this.#rest();
     for (const { ref, record, secret } of this.#secrets) {
-      if (secret.imports === undefined) continue;
-      if (record?.current === undefined) await adopt(ref, this.#ports, secret.imports, "sim");
+      const { imports } = secret;
+      if (imports !== undefined && record?.current === undefined)
+        await adopt(ref, this.#ports, imports, "sim");
       // An import that died may have left its candidate: the next rotation puts it aside.
       const left = await this.#ports.store.read(ref, "pending");
       if (left !== undefined) await request(ref, this.#ports, { kind: "rotate", by: "sim" });
@@ -286,12 +288,6 @@ class World {
   #count(what: string): void {
     this.#counts[what] = (this.#counts[what] ?? 0) + 1;
   }
-}
-
-function isBusy({ state, outbox, debts, wish, compromised, current }: RotationRecord): boolean {
-  const leaked = compromised.some(({ fingerprint }) => fingerprint === current?.fingerprint);
-  const unsaid = outbox.entries.length + outbox.events.length > 0;
-  return state.phase !== "idle" || debts.length > 0 || wish !== undefined || leaked || unsaid;
 }
 
 /** Lets every promise that can go on do so. */
