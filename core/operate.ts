@@ -6,7 +6,7 @@ import { newId } from "./identifier.ts";
 import { objectionTo } from "./intervene.ts";
 import type { ManagedSecret, Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
-import { newRecord, type RotationRecord, type State, type VersionMark } from "./record.ts";
+import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
 import { type Answer, answer, type Request } from "./request.ts";
 import type { Secret } from "./secret.ts";
 import { rotationOf, type Surroundings, stay } from "./transition.ts";
@@ -100,30 +100,14 @@ async function firstRecord(ref: string, ports: Ports): Promise<RotationRecord> {
 
 /** Until a rotation has looked, the store has the say on what is current: somebody may have changed it there, and an emergency must strike what is. */
 async function withCurrentOf(record: RotationRecord, ports: Ports): Promise<RotationRecord> {
-  if (!isUpToStore(record.state)) return record;
+  const { state } = record;
+  const hasNotLooked =
+    (state.phase === "create" || state.phase === "undo") && state.rotation.pending === undefined;
+  if (state.phase !== "idle" && state.phase !== "halted" && !hasNotLooked) return record;
   const stored = await ports.store.read(record.ref, "current");
   if (stored === undefined || stored.version === record.current?.version) return record;
   const fingerprint = ports.fingerprinter.fingerprint(stored.value.reveal());
   return { ...record, current: { version: stored.version, fingerprint, since: stored.createdAt } };
-}
-
-/** Not while a rotation is under way that knows what it takes over from. */
-function isUpToStore(state: State): boolean {
-  switch (state.phase) {
-    case "idle":
-    case "halted":
-    case "create":
-      return true;
-    case "undo":
-      return state.rotation.pending === undefined;
-    case "set":
-    case "test":
-    case "finish":
-    case "announce":
-    case "grace":
-    case "retire":
-      return false;
-  }
 }
 
 /** An emergency for a version by its id; for "current", "pending" or "previous", what holds that stage now. */

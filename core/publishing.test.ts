@@ -47,6 +47,14 @@ test("a candidate stays when the record has moved: it may be a rotation's", asyn
   expect((await ports.store.read(ref, "pending"))?.version).toBe("v1");
 });
 
+test("nor is it put aside when the record is gone", async () => {
+  const { ports, revision } = await world();
+  await ports.store.savePending(ref, "v1", new Secret("one"));
+  const lost = new Publishing({ load: async () => undefined }, ports.store, { ref, revision });
+  await expect(lost.putAside("v1")).rejects.toMatchObject({ code: "conflict" });
+  expect((await ports.store.read(ref, "pending"))?.version).toBe("v1");
+});
+
 test("what is promoted is current, and is checked to be so", async () => {
   const { ports, publishing } = await world();
   await ports.store.savePending(ref, "v1", new Secret("one"));
