@@ -61,6 +61,12 @@ describe("a check", () => {
   const planted: readonly (readonly [place: Place, path: string])[] = [
     ["printed by processes", "printed/41"],
     ["process lists", "processes/41"],
+    ["emulators' logs", "kept/7-1/emulator.log"],
+    ["log groups", "t/keyturn-left-abc/log-groups/%2Faws%2Flambda%2Frotate"],
+    ["tables, buckets and queues", "t/keyturn-left-abc/tables/journal"],
+    ["tables, buckets and queues", "t/keyturn-left-abc/objects/audit%2Fchains%2F1"],
+    ["tables, buckets and queues", "t/keyturn-left-abc/queues/work"],
+    ["other temporary files", "kept/7-1/tmp/lambda/code/index.mjs"],
     ["database logs", "kept/7-1/server.log"],
     ["journals", "kept/7-2/data/journal.db"],
     ["journals", "t/keyturn-abc/.keyturn/journal.db-wal"],

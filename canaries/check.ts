@@ -7,6 +7,9 @@ import { Search } from "./search.ts";
 const places = [
   ["printed by processes", /^printed\//],
   ["process lists", /^processes\//],
+  ["emulators' logs", /\/emulator\.log$/],
+  ["log groups", /\/keyturn-left-[^/]+\/log-groups\//],
+  ["tables, buckets and queues", /\/keyturn-left-[^/]+\/(tables|objects|queues)\//],
   ["database logs", /\/server\.log$/],
   ["journals", /\/journal\.db[^/]*$/],
   ["events", /\/events\.db[^/]*$/],
@@ -18,7 +21,7 @@ const places = [
 ] as const;
 export type Place = (typeof places)[number][0];
 
-/** Files that are there to hold a value, and are their owner's alone. */
+/** Files that are there to hold a value, and are their owner's alone. An emulator of AWS has none: what it holds it holds in memory. */
 const homes = [
   /\.key(\.next)?$/, // the store's key, and the key that signs the audit
   /\.token$/, // an agent's
@@ -64,7 +67,7 @@ export function check(folder: string, reports: readonly string[] = []): Checked 
     const [place] = places.find(([, pattern]) => pattern.test(name)) ?? places[places.length - 1] ?? [];
     const count = place && counts.get(place);
     if (count === undefined || homes.some((home) => home.test(name))) continue;
-    const bytes = bytesOf(path);
+    const bytes = whileThere(path, () => readFileSync(path));
     if (bytes === undefined) continue;
     count.files += 1;
     count.bytes += bytes.length;
@@ -118,13 +121,19 @@ function filesBelow(
   folder: string,
   part: string,
 ): readonly { readonly name: string; readonly path: string }[] {
-  const root = join(folder, part);
-  if (!existsSync(root)) return [];
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !isOfDatabase(entry.parentPath))
-    .map((entry) => join(entry.parentPath, entry.name))
+  return [...walk(join(folder, part))]
     .filter((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0)
     .map((path) => ({ name: path.slice(folder.length + 1), path }));
+}
+
+/** All files, but of the pages of databases; of a folder that goes meanwhile, what was seen of it. */
+function* walk(folder: string): Generator<string> {
+  if (isOfDatabase(folder)) return;
+  for (const entry of whileThere(folder, () => readdirSync(folder, { withFileTypes: true })) ?? []) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* walk(path);
+    else if (entry.isFile()) yield path;
+  }
 }
 
 function blotted(place: Place | undefined, bytes: Buffer): Buffer {
@@ -138,9 +147,9 @@ function blotted(place: Place | undefined, bytes: Buffer): Buffer {
 }
 
 /** Undefined: it is gone meanwhile, for what is still running tidies up. */
-function bytesOf(path: string): Buffer | undefined {
+function whileThere<Result>(path: string, read: () => Result): Result | undefined {
   try {
-    return readFileSync(path);
+    return read();
   } catch (thrown) {
     if (!existsSync(path)) return undefined;
     throw thrown;

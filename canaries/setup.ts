@@ -7,5 +7,6 @@ import { watch } from "./watch.ts";
 const folder = process.env[variable];
 if (folder !== undefined) {
   const path = relative(`${import.meta.dirname}/..`, expect.getState().testPath ?? "");
-  watch(folder, path.split("/")[0] ?? "");
+  const [suite = ""] = /^integration\/aws\/stack(?=\/)|^integration\/aws(?=\/)|^[^/]+/.exec(path) ?? [];
+  watch(folder, suite.replace(/^integration\//, ""));
 }

@@ -15,6 +15,16 @@ export function watch(folder: string, suite: string): void {
   keepTemporaryFolders(folder);
 }
 
+/** Looks for values, too, that no process of ours revealed. */
+export function markValues(folder: string, suite: string, values: readonly string[]): void {
+  for (const value of values) mark(join(runFolder(folder).ledgers, `${process.pid}`), suite, value);
+}
+
+function mark(ledger: string, suite: string, value: string): void {
+  if (value.length < windowBytes || !isTelling(value)) return;
+  note(ledger, `${suite}\t${Buffer.from(value).toString("base64")}\n`);
+}
+
 /** Whoever wants to leak a value must reveal it first. */
 function markRevealed(ledger: string, suite: string): void {
   const known = new Set<string>();
@@ -23,9 +33,7 @@ function markRevealed(ledger: string, suite: string): void {
     const value = reveal.call(this);
     if (!known.has(value)) {
       known.add(value);
-      if (value.length >= windowBytes && isTelling(value)) {
-        note(ledger, `${suite}\t${Buffer.from(value).toString("base64")}\n`);
-      }
+      mark(ledger, suite, value);
     }
     return value;
   };
@@ -43,7 +51,7 @@ export function note(file: string, text: string | Uint8Array): void {
 const once = Symbol.for("keyturn.canaries.kept");
 
 /** Instead of being removed, a folder below the temporary one is put aside. */
-function keepTemporaryFolders(folder: string): void {
+export function keepTemporaryFolders(folder: string): void {
   if (Object.hasOwn(globalThis, once)) return;
   Reflect.set(globalThis, once, true);
   const { temporary, kept } = runFolder(folder);
