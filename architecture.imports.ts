@@ -20,6 +20,7 @@ const drivers = [["pg"], ["@aws-sdk/client-iam", "@aws-sdk/client-sts"]];
 const awsClients = [
   "@aws-sdk/client-dynamodb",
   "@aws-sdk/client-eventbridge",
+  "@aws-sdk/client-iam",
   "@aws-sdk/client-kms",
   "@aws-sdk/client-lambda",
   "@aws-sdk/client-s3",
@@ -29,12 +30,15 @@ const awsClients = [
   "@aws-sdk/client-sts",
 ];
 
+/** GitHub's own, for its signatures and its apps. */
+const github = ["@octokit/auth-app", "@octokit/request", "@octokit/webhooks-methods"];
+
 const rooms: Readonly<Record<string, Room>> = {
   core: { ours: ["core"], packages: ["zod/mini"], node: ["node:crypto", "node:util"] },
   rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers.flat()] },
   functions: {
     ours: ["functions", "core", "rotators", "manifest", "telemetry"],
-    packages: ["zod/mini", "aws-lambda", ...awsClients],
+    packages: ["zod/mini", "aws-lambda", ...awsClients, ...github],
   },
   manifest: { ours: ["manifest", "core"], packages: ["croner", "yaml", "zod", "zod/mini"] },
   local: {

@@ -135,7 +135,7 @@ class Adoption {
     }
     const { epoch, fingerprint, isMarked } = await this.#standing();
     const known = this.#known();
-    const fields = fingerprintFields(rotator.secretFields(this.#value), ports.fingerprinter);
+    const fields = fingerprintFields(rotator.findableFields(this.#value), ports.fingerprinter);
     const findable = Object.keys(fields).length > 0;
     if (known !== undefined && isMarked) return { answer: "known", version: known.version, record, findable };
     const objection = await this.#objection();

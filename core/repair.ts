@@ -58,7 +58,7 @@ async function rememberAll({ ref, tried }: Examination, ports: Ports): Promise<v
   for (const { version } of tried) {
     const stored = await ports.store.read(ref, { version });
     if (stored === undefined) continue;
-    const fields = fingerprintFields(rotator.secretFields(stored.value), ports.fingerprinter);
+    const fields = fingerprintFields(rotator.findableFields(stored.value), ports.fingerprinter);
     await ports.journal.remember(ref, version, fields);
   }
 }

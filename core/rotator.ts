@@ -131,6 +131,8 @@ export interface RotatorDefinition<Config, Credential, Admin> {
   /** Loose: fields it does not know are carried over. Secret fields are `secretField()`. */
   readonly credential: Schema<Credential>;
   readonly admin: Schema<Admin>;
+  /** Fields of the credential that are not secret and by which others name it when they tell that it has leaked, such as a key's id. */
+  readonly namedBy?: readonly (keyof Credential & string)[];
   readonly needs: Needs;
   /** Makes the next credential. Touches the target only where the provider mints it. `current` undefined: the first one. */
   create(current: Credential | undefined, context: StepContext<Config, Admin>): Promise<Credential>;
@@ -190,6 +192,8 @@ export interface Rotator {
   checkAdmin(value: Secret): void;
   /** The secret fields of a value, by name. */
   secretFields(value: Secret): Readonly<Record<string, Secret>>;
+  /** The fields by which a value is found again when it leaks, by name: the secret ones, and what it is named by. */
+  findableFields(value: Secret): Readonly<Record<string, Secret>>;
   /** The secret fields of an administering login, by name. */
   adminFields(value: Secret): Readonly<Record<string, Secret>>;
   create(current: Secret | undefined, context: RawContext): Promise<Secret>;
@@ -258,6 +262,11 @@ export function defineRotator<Config, Credential extends object, Admin>(
     checkCredential: (value) => void readCredential(value),
     checkAdmin: (value) => void readAdmin(value),
     secretFields: (value) => secretsIn(readCredential(value)),
+    findableFields: (value) => {
+      const credential = readCredential(value);
+      const names = (definition.namedBy ?? []).map((name) => [name, new Secret(String(credential[name]))]);
+      return { ...secretsIn(credential), ...Object.fromEntries(names) };
+    },
     adminFields: (value) => secretsIn(Object(readAdmin(value))),
     create: async (current, context) => {
       const made = await definition.create(

@@ -59,7 +59,7 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
       ? found
       : await ports.store.savePending(ref, rotation.id, await candidate(stand, rotation, current));
   protect(stand, saved.value);
-  const fields = fingerprintFields(rotator.secretFields(saved.value), ports.fingerprinter);
+  const fields = fingerprintFields(rotator.findableFields(saved.value), ports.fingerprinter);
   await ports.journal.remember(ref, saved.version, fields);
   return {
     step: "create",

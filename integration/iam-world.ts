@@ -41,6 +41,7 @@ export function iamWorld(model: StrictIam, keepInactiveMs = 0) {
   };
   return {
     target,
+    ports,
     lines: memory.lines,
     keys: () => keysOf(target),
     current: async () => idOf(await value("current")),

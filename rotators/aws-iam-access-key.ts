@@ -32,6 +32,7 @@ export const rotator = defineRotator<Config, Credential, Admin>({
   config: Config,
   credential: Credential,
   admin: Admin,
+  namedBy: ["accessKeyId"],
   needs: {
     network: ["internet"],
     aws: [
