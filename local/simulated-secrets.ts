@@ -82,7 +82,12 @@ export function portsFor({ secrets }: Cast, target: ModelTarget, seed: number) {
     secrets: { get: (ref) => managed.get(ref), refs: () => [...managed.keys()] },
     rotators: { load: async (type) => (type === "model-cutover" ? target.cutover : target.bothLive) },
   };
-  return { ports, clock: memory.clock, records };
+  const endSchedules = () => {
+    for (const [ref, secret] of managed) {
+      managed.set(ref, { ...secret, policy: { ...secret.policy, schedule: undefined } });
+    }
+  };
+  return { ports, clock: memory.clock, records, endSchedules };
 }
 
 function managedBy({ ref, overlap, admin, isScheduled }: SimulatedSecret): ManagedSecret {

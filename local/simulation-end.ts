@@ -44,3 +44,8 @@ export function isBusy({ state, outbox, debts, wish, compromised, current }: Rot
   const unsaid = outbox.entries.length + outbox.events.length > 0;
   return state.phase !== "idle" || debts.length > 0 || wish !== undefined || leaked || unsaid;
 }
+
+/** Lets every promise that can go on do so. */
+export async function settle(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+}

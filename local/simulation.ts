@@ -13,7 +13,7 @@ import { HeldLogin, setByHand } from "./simulated-hand.ts";
 import { type Asked, ask, broughtFor, everyRequest, peaceful } from "./simulated-requests.ts";
 import { adminRef, type Cast, cast, portsFor } from "./simulated-secrets.ts";
 import { WatchedSecret } from "./simulated-watch.ts";
-import { isBusy, loginOf } from "./simulation-end.ts";
+import { isBusy, loginOf, settle } from "./simulation-end.ts";
 
 export interface SimulationResult {
   /** How often each fault, each request and each ending has happened. */
@@ -57,6 +57,7 @@ class World {
   readonly #ports: Ports;
   readonly #clock;
   readonly #gate: Gate;
+  readonly #endSchedules: () => void;
   readonly #isPeaceful: boolean;
   readonly #secrets: readonly WatchedSecret[];
   readonly #counts: Record<string, number> = {};
@@ -69,7 +70,8 @@ class World {
     this.#chance = chanceFrom(seed);
     this.#cast = cast(this.#chance);
     this.#held = this.#cast.isAdminHeld ? new HeldLogin(this.#target) : undefined;
-    const { ports, clock, records } = portsFor(this.#cast, this.#target, seed);
+    const { ports, clock, records, endSchedules } = portsFor(this.#cast, this.#target, seed);
+    this.#endSchedules = endSchedules;
     this.#ports = ports;
     this.#clock = clock;
     this.#gate = new Gate(this.#chance, (line) => this.story.push(line));
@@ -236,7 +238,7 @@ class World {
       }
       const busy = this.#busy();
       if (busy.length === 0) return;
-      for (const record of busy) if (record.state.phase === "halted") await this.#wake(record, turn);
+      await this.#urge(busy, turn);
       const next = await journal.nextDueAt();
       if (next === undefined) throw new Error(`${busy[0]?.ref}: nobody would ever look at it again`);
       this.#clock.advance(
@@ -246,9 +248,13 @@ class World {
     throw new Error("it never comes to rest");
   }
 
-  async #wake({ ref }: RotationRecord, turn: number): Promise<void> {
-    await request(ref, this.#ports, { kind: "resume", by: "sim" });
-    if (turn > 50) await request(ref, this.#ports, { kind: "cancel", by: "sim", insist: true });
+  async #urge(busy: readonly RotationRecord[], turn: number): Promise<void> {
+    // Several schedules may take turns for ever, so that there is no moment at which all of them rest.
+    if (turn === 300) this.#endSchedules();
+    for (const { ref } of busy.filter(({ state }) => state.phase === "halted")) {
+      await request(ref, this.#ports, { kind: "resume", by: "sim" });
+      if (turn > 50) await request(ref, this.#ports, { kind: "cancel", by: "sim", insist: true });
+    }
   }
 
   #busy(): readonly RotationRecord[] {
@@ -288,9 +294,4 @@ class World {
   #count(what: string): void {
     this.#counts[what] = (this.#counts[what] ?? 0) + 1;
   }
-}
-
-/** Lets every promise that can go on do so. */
-async function settle(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
 }
