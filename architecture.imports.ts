@@ -51,11 +51,22 @@ const rooms: Readonly<Record<string, Room>> = {
       "core/errors.ts",
       "core/events.ts",
       "core/fleet.ts",
+      "core/host-messages.ts",
       "core/protocol.ts",
       "core/secret.ts",
+      // What AWS means by an error, and by a label, is the same for whoever reads. They import no client.
+      "functions/aws-errors.ts",
+      "functions/secret-stages.ts",
     ],
     packages: ["zod/mini"],
-    only: { pg: "agent/pg.ts" },
+    // Each is optional: whoever imports `keyturn/agent` has none of them.
+    only: {
+      pg: "agent/pg.ts",
+      "@aws-sdk/client-eventbridge": "agent/aws-bus.ts",
+      "@aws-sdk/client-secrets-manager": "agent/aws-secrets.ts",
+      "@aws-sdk/client-sqs": "agent/aws-queue.ts",
+      "@aws-sdk/client-sts": "agent/aws-identity.ts",
+    },
   },
   notify: { ours: ["notify", "core", "manifest"], packages: ["p-retry", "standardwebhooks", "zod/mini"] },
   telemetry: {

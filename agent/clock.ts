@@ -39,6 +39,25 @@ export const systemClock: AgentClock = {
     }),
 };
 
+/**
+ * For a process that is put to sleep with its machine: what has passed is the longer of what both clocks say, for the one that only runs forward
+ * may have stood still, and the other may have been set back.
+ */
+export function thawingClock(clock: AgentClock = systemClock): AgentClock {
+  let [now, wall, passed] = [clock.now(), clock.wall(), 0];
+  return {
+    wall: () => clock.wall(),
+    after: (ms, run) => clock.after(ms, run),
+    sleep: (ms, signal) => clock.sleep(ms, signal),
+    now() {
+      const [nextNow, nextWall] = [clock.now(), clock.wall()];
+      passed += Math.max(nextNow - now, nextWall - wall);
+      [now, wall] = [nextNow, nextWall];
+      return passed;
+    },
+  };
+}
+
 /** Waits in the background: if nothing else is to be done, the process may end meanwhile. */
 export function pause(clock: AgentClock, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve));

@@ -75,6 +75,10 @@ export class FakeService implements Transport {
     return this.reports.findLast((report) => report.agent === agent && report.ref === ref);
   }
 
+  refs(): readonly string[] {
+    return [...this.#secrets.keys()];
+  }
+
   async list(): Promise<readonly SecretSummary[]> {
     await this.#answer("list");
     return [...this.#secrets.keys()].map((ref) => ({ ref, type: "test" }));

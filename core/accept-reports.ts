@@ -1,5 +1,5 @@
 import type { AgentReport } from "./fleet.ts";
-import type { Journal, Ports } from "./ports.ts";
+import type { Clock, Journal, Ports } from "./ports.ts";
 import type { RotationRecord } from "./record.ts";
 
 /**
@@ -9,7 +9,7 @@ import type { RotationRecord } from "./record.ts";
  * retire that meet, at least one sees the other, without a lock between them.
  */
 export async function acceptReports(
-  { journal, clock }: Pick<Ports, "journal" | "clock">,
+  { journal, clock }: Pick<Ports, "journal"> & { readonly clock: Pick<Clock, "now"> },
   reports: readonly AgentReport[],
 ): Promise<{ readonly refusedHolds: readonly string[] }> {
   await journal.report(reports, clock.now());

@@ -5,6 +5,7 @@ import {
   HostMessage,
   HostNotice,
   HostReport,
+  hostId,
   hostMessageMark,
   hostQueueName,
   hostSource,
@@ -56,6 +57,16 @@ test.each<readonly [string, z.ZodMiniType, unknown]>([
 test("a source tells who speaks for which fleet", () => {
   expect(hostSource("web", "AROA:i-1")).toBe("dev.keyturn.host.web.AROA:i-1");
   expect(hostSource("web", "AROA:i-1").startsWith(hostSourcePrefix)).toBe(true);
+});
+
+test("a host is its principal, or one of several processes of it", () => {
+  expect([hostId("AROA:i-1"), hostId("AROA:i-1", "w.7_@:+-")]).toEqual(["AROA:i-1", "AROA:i-1/w.7_@:+-"]);
+  expect(hostId("a", "n".repeat(128))).toHaveLength(130);
+  for (const name of ["", "a/b", "a b", " a", "a\n", "n".repeat(129)]) {
+    expect(() => hostId("AROA:i-1", name)).toThrow(expect.objectContaining({ code: "input-invalid" }));
+    expect(() => hostId("AROA:i-1", name)).toThrow(JSON.stringify(name));
+  }
+  expect(() => hostId("a", "/".repeat(300))).toThrow(/^"\/{200}" is no name of a host/);
 });
 
 test("a message to a host has a mark that SQS takes as an attribute's name", () => {

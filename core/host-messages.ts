@@ -21,6 +21,16 @@ export function hostSource(fleet: string, principal: string): string {
   return `${hostSourcePrefix}${fleet}.${principal}`;
 }
 
+/** A process that shares its principal with others has a name besides, without a slash: so `a/b` is b of a, and nobody else. */
+export function hostId(principal: string, name?: string): string {
+  if (name === undefined) return principal;
+  if (/^[\w.@:+-]{1,128}$/.test(name)) return `${principal}/${name}`;
+  throw new KeyturnError(
+    "input-invalid",
+    `${JSON.stringify(name.slice(0, 200))} is no name of a host: up to 128 letters, digits and . _ @ : + -`,
+  );
+}
+
 /** A host listens from now on, or still does; or it has stopped. */
 export const HostNotice = z.object({ host: z.string() });
 export type HostNotice = z.infer<typeof HostNotice>;

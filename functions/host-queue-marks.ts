@@ -13,18 +13,25 @@ export interface Marks {
 const tag = {
   installation: "keyturn:installation",
   fleet: "keyturn:fleet",
+  principal: "keyturn:principal",
   host: "keyturn:host",
   heard: "keyturn:heard",
   left: "keyturn:left",
 } as const;
 
-export function tagsOfHost(installation: string, { fleet, host }: Host): Record<string, string> {
-  // Only for people: a name may have characters that no tag takes.
+/** The principal's is what IAM compares: agents may read a queue that has their own. */
+export function tagsOfHost(installation: string, { fleet, principal, host }: Host): Record<string, string> {
   return {
     [tag.installation]: installation,
     [tag.fleet]: fleet,
-    [tag.host]: host.replace(/[^\w.:/=+@-]/g, "_"),
+    [tag.principal]: tagValue(principal),
+    [tag.host]: tagValue(host),
   };
+}
+
+/** A session's name may have a comma, and no tag takes one. */
+function tagValue(text: string): string {
+  return text.replace(/[^\w.:/=+@-]/g, "_");
 }
 
 export function heardTag(at: number): Record<string, string> {

@@ -54,6 +54,7 @@ describe("a host's queue", () => {
     expect(made?.tags).toEqual({
       "keyturn:installation": "prod",
       "keyturn:fleet": "web",
+      "keyturn:principal": "AROAEXAMPLE:i-1",
       "keyturn:host": "AROAEXAMPLE:i-1",
       "keyturn:heard": new Date(now).toISOString(),
     });

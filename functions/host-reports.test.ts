@@ -228,7 +228,7 @@ const forged: readonly (readonly [string, string, string, string])[] = [
   [
     "a host with a strange name",
     event(hostEvents.enrolled, { host: `${principal}/a b` }),
-    "access-denied",
+    "input-invalid",
     "a b",
   ],
   ["a farewell of another host", event(hostEvents.left, { host: stranger }), "access-denied", stranger],

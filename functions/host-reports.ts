@@ -4,13 +4,14 @@ import { acceptReports } from "../core/accept-reports.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { HostNotice, HostReport, type HostSecret, hostEvents } from "../core/host-messages.ts";
 import { inParallel } from "../core/parallel.ts";
-import type { ManagedSecret, Ports } from "../core/ports.ts";
+import type { Clock, ManagedSecret, Ports } from "../core/ports.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { HostQueues } from "./host-queues.ts";
 import { checkReport, type Host, hostOf, type Speaker, speakerOf } from "./host-speaker.ts";
 import type { Wakes } from "./wakes.ts";
 
-export interface HostPorts extends Pick<Ports, "journal" | "clock" | "secrets" | "log"> {
+export interface HostPorts extends Pick<Ports, "journal" | "secrets" | "log"> {
+  readonly clock: Pick<Clock, "now">;
   readonly overlapOf: (type: string) => Promise<"both-live" | "cutover">;
   readonly queues: Pick<HostQueues, "make" | "left" | "send">;
   readonly wakes: Wakes;

@@ -1,6 +1,6 @@
 import { KeyturnError } from "../core/errors.ts";
 import type { AgentReport } from "../core/fleet.ts";
-import { hostSourcePrefix } from "../core/host-messages.ts";
+import { hostId, hostSourcePrefix } from "../core/host-messages.ts";
 
 /** Who has put an event on the bus: IAM lets a principal use no other source than its own. */
 export interface Speaker {
@@ -17,7 +17,6 @@ export interface Host extends Speaker {
 
 /** No fleet has a dot in its name on AWS, so the source can be read in one way only. */
 const sourcePattern = /^(?<fleet>[\w-]+)\.(?<principal>[A-Z0-9]+(?::[\w+=,.@-]+)?)$/;
-const namePattern = /^[\w.@:+-]{1,128}$/;
 
 export function speakerOf(source: string): Speaker {
   const own = source.startsWith(hostSourcePrefix) ? source.slice(hostSourcePrefix.length) : "";
@@ -29,8 +28,9 @@ export function speakerOf(source: string): Speaker {
 /** The host that a speaker says it is. */
 export function hostOf(speaker: Speaker, host: string): Host {
   const { principal } = speaker;
-  if (host !== principal && !isNamed(principal, host)) throw foreign(speaker, `the host ${shown(host)}`);
-  return { ...speaker, host };
+  if (host === principal) return { ...speaker, host };
+  if (!host.startsWith(`${principal}/`)) throw foreign(speaker, `the host ${shown(host)}`);
+  return { ...speaker, host: hostId(principal, host.slice(principal.length + 1)) };
 }
 
 /** Nobody speaks for others: a false word of adoption would cut somebody off. */
@@ -38,10 +38,6 @@ export function checkReport(speaker: Speaker, { agent, fleet }: AgentReport): vo
   const { principal } = speaker;
   if (agent !== principal && !agent.startsWith(`${principal}/`)) throw foreign(speaker, shown(agent));
   if (fleet !== speaker.fleet) throw foreign(speaker, `the fleet ${shown(fleet)}`);
-}
-
-function isNamed(principal: string, host: string): boolean {
-  return host.startsWith(`${principal}/`) && namePattern.test(host.slice(principal.length + 1));
 }
 
 function foreign({ fleet, principal }: Speaker, whom: string): KeyturnError {

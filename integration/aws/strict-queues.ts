@@ -18,7 +18,8 @@ export interface Queue {
   readonly messages: Message[];
 }
 
-class Refused extends Error {}
+/** What a service answers instead: the name of one of its errors. */
+export class Refused extends Error {}
 
 /**
  * SQS and SNS as far as hosts' queues need them, by AWS's documented rules and behind its protocols, so that the real SDK speaks to it: a queue is made
@@ -36,6 +37,8 @@ export class StrictQueues implements AsyncDisposable {
   readonly calls: string[] = [];
   /** What befalls calls, by operation; whatever is left is carried out. */
   readonly faults = new Map<string, string | "cut" | "reply lost">();
+  /** What other services answer that are behind the same address, by operation. */
+  readonly others = new Map<string, (input: Record<string, unknown>) => unknown>();
   /** What happens besides when an operation is carried out. */
   readonly hooks = new Map<string, () => void>();
   readonly account = "111122223333";
@@ -93,17 +96,21 @@ export class StrictQueues implements AsyncDisposable {
       if (fault !== undefined && fault !== "reply lost") throw new Refused(fault);
       this.hooks.get(operation)?.();
       const isQueues = typeof target === "string";
-      const answer = isQueues ? await this.#sqs(operation, JSON.parse(body)) : this.#sns(operation, query);
+      const other = this.others.get(operation);
+      const input = isQueues ? JSON.parse(body) : Object.fromEntries(query);
+      const isLeft = () => request.socket.destroyed;
+      const own = () => (isQueues ? this.#sqs(operation, input, isLeft) : this.#sns(operation, query));
+      const answer = await (other === undefined ? own() : other(input));
       if (fault === "reply lost") return void request.socket.destroy();
       response.setHeader("content-type", isQueues ? "application/x-amz-json-1.0" : "text/xml");
-      response.end(isQueues ? JSON.stringify(answer) : answer);
+      response.end(isQueues ? JSON.stringify(answer) : String(answer));
     } catch (thrown) {
       if (!(thrown instanceof Refused)) throw thrown;
       refuse(response, thrown.message, typeof target === "string");
     }
   }
 
-  async #sqs(operation: string, input: Record<string, unknown>): Promise<unknown> {
+  async #sqs(operation: string, input: Record<string, unknown>, isLeft: () => boolean): Promise<unknown> {
     const name = String(input.QueueUrl ?? "").replace(/^.*\//, "");
     switch (operation) {
       case "CreateQueue":
@@ -138,6 +145,7 @@ export class StrictQueues implements AsyncDisposable {
           name,
           Number(input.WaitTimeSeconds ?? 0),
           Number(input.MaxNumberOfMessages ?? 1),
+          isLeft,
         );
       case "DeleteMessageBatch": {
         const queue = this.#queue(name);
@@ -160,9 +168,11 @@ export class StrictQueues implements AsyncDisposable {
     return { QueueUrl: this.base + name };
   }
 
-  async #receive(name: string, seconds: number, most: number): Promise<unknown> {
+  async #receive(name: string, seconds: number, most: number, isLeft: () => boolean): Promise<unknown> {
     const until = Date.now() + seconds * 1000;
     for (;;) {
+      // Whoever has hung up takes nothing away.
+      if (isLeft()) return {};
       const now = Date.now();
       const found = this.#queue(name)
         .messages.filter(({ visibleAt }) => visibleAt <= now)
