@@ -347,7 +347,8 @@ describe("a Lambda function", () => {
     await sleep(210);
     expect((await world.client.getSecret(ref)).version).toBe("v2");
     world.client.used(ref, "v2");
-    await vi.waitUntil(() => world.service.lastReport(principal, ref)?.adopted === "v2");
+    await vi.waitUntil(() => world.service.lastReport(world.client.agent, ref)?.adopted === "v2");
+    expect(world.client.agent).toMatch(new RegExp(`^${principal}/[0-9a-f-]{36}$`));
     expect(world.fake.saidOf(hostEvents.enrolled)).toEqual([]);
     expect(world.fake.model.calls).not.toContain("GetQueueUrl");
   });

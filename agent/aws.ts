@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import type { AgentReport } from "../core/fleet.ts";
 import {
@@ -40,7 +41,9 @@ export async function openAwsTransport(
   options: OpenOptions,
 ): Promise<{ readonly transport: Transport; readonly principal: string }> {
   const principal = await whoAmI(options.aws);
-  const host = hostId(principal, options.name);
+  // The environments of a function have one identity, and come and go: what one says must not count for another.
+  const own = options.aws.lambda === undefined ? undefined : randomUUID();
+  const host = hostId(principal, options.name ?? own);
   return { transport: new AwsTransport({ ...options, principal, host }), principal: host };
 }
 
