@@ -37,27 +37,27 @@ export async function ask(
   options: AskOptions,
 ): Promise<number> {
   await using opened = await openSecret(manifestPath, ref);
-  const { ports, local } = opened;
+  const { ports } = opened;
   terminal.say(`${ref} in store ${opened.storeName} (${opened.place})`);
   const what: Request = { ...wanted, by: person() };
   const answered = await request(ref, ports, what);
   terminal.say(`${answered.answer}: ${answered.why}`);
   if (answered.answer === "refused" || answered.answer === "nothing")
     return notBegun(answered, ref, terminal);
-  await local.bus.wake();
+  await opened.wake([ref]);
   if (wanted.kind === "resume" && isAtRest(answered.record)) return resumed(answered, ref, terminal);
   if (answered.answer === "waiting" && options.wait !== true) return waits(answered, ref, terminal);
 
   const started = ports.clock.now();
   const asked = answered.record.audit.sequence;
   const joined = answered.answer === "waiting" ? undefined : rotationOf(answered.record.state)?.id;
-  const record = await drive(ref, ports, {
+  const record = await drive(ref, opened, {
     worker: workerName("cli"),
     terminal,
     signal,
     timeoutMs: options.timeout * 1_000,
     reached: (now) => isReached(now, joined, options.wait === true),
-  }).finally(() => local.bus.wake());
+  }).finally(() => opened.wake([ref]));
   const outcome = await outcomeOf(ports, ref, joined, asked);
   const isAwaited = options.wait === true;
   return conclude(

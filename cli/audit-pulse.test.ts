@@ -13,7 +13,7 @@ function pulseOf(local: LocalStore) {
   const lines: { readonly level: string; readonly message: string; readonly fields: unknown }[] = [];
   const { installation, audit, clock } = local;
   const pulse = signByPulse(
-    { local, ports: { installation, audit, clock } },
+    { ...local, ports: { installation, audit, clock } },
     (level, message, fields) => void lines.push({ level, message, fields }),
   );
   return { lines, pulse };

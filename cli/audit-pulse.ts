@@ -1,7 +1,6 @@
 import { AuditWitness } from "../core/audit-witness.ts";
 import { asKeyturnError } from "../core/errors.ts";
-import type { Log, Ports } from "../core/ports.ts";
-import type { LocalStore } from "../local/open.ts";
+import type { AuditKeys, AuditRoots, Log, Ports } from "../core/ports.ts";
 
 /** Soon after the start, for a service that never lives for an hour; not at once, when agents come back. */
 const firstMs = 60_000;
@@ -10,13 +9,14 @@ const everyMs = 3_600_000;
 /** A store, as far as it is signed. */
 interface Signed {
   readonly ports: Pick<Ports, "installation" | "audit" | "clock">;
-  readonly local: Pick<LocalStore, "auditRoots" | "auditKeys">;
+  readonly auditRoots: AuditRoots;
+  readonly auditKeys: AuditKeys;
 }
 
 /** What signs the audit of a store. */
-export function witnessOf({ ports, local }: Signed): AuditWitness {
+export function witnessOf({ ports, auditRoots: roots, auditKeys: keys }: Signed): AuditWitness {
   const { installation, audit, clock } = ports;
-  return new AuditWitness({ installation, audit, clock, roots: local.auditRoots, keys: local.auditKeys });
+  return new AuditWitness({ installation, audit, clock, roots, keys });
 }
 
 /** Signs the audit every hour, and when it is stopped, where something has changed. Whatever keeps it from that, the service goes on. */

@@ -28,7 +28,7 @@ async function rotate(
   await using opened = await openManifest(manifestPath);
   const store = await chosenStore(opened, options.store);
   const { keyId, publicKey } = await witnessOf(store).rotateKey();
-  const file = store.local.auditKeyFile;
+  const file = store.auditKeyPlace;
   terminal.show(`store ${store.name}  ${keyId}  ${publicKey}`);
   terminal.say(`the key is in ${file}: keep a copy of it`);
   terminal.result({ store: store.name, keyId, publicKey, file } satisfies AuditRotateKeyResult);

@@ -41,7 +41,7 @@ async function sign(
       parted: [...parted],
       accepted: [...accepted],
     });
-    if (isNew) terminal.say(`signed with the key in ${store.local.auditKeyFile}`);
+    if (isNew) terminal.say(`signed with the key in ${store.auditKeyPlace}`);
     terminal.show(`store ${store.name}  ${inWords(root, isNew)}`);
     for (const ref of parted) terminal.warn(`${ref} is not what was signed: see \`keyturn audit verify\``);
   }

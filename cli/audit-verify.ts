@@ -57,16 +57,16 @@ async function verifyAll(
 
 /** Where the anchor is another store's, or there is none, the list is verified by itself and by this machine's key. */
 async function verifyStore(
-  { ports: { installation, audit, journal }, local }: OpenStore,
+  { ports: { installation, audit, journal }, auditRoots, auditKeys }: OpenStore,
   anchor: Anchor | undefined,
   terminal: Terminal,
 ): Promise<AuditVerdict> {
-  const publicKeys = await local.auditKeys.publicKeys().catch((thrown: unknown) => {
+  const publicKeys = await auditKeys.publicKeys().catch((thrown: unknown) => {
     terminal.warn(`the roots are not compared with this machine's key: ${asKeyturnError(thrown).message}`);
     return [];
   });
   const kept = anchor?.installation === installation ? anchor : undefined;
-  return verifyAudit({ audit, journal, roots: local.auditRoots }, { installation, anchor: kept, publicKeys });
+  return verifyAudit({ audit, journal, roots: auditRoots }, { installation, anchor: kept, publicKeys });
 }
 
 function resultOf(store: string, { lines, keys, last, fault, accepted }: RootsVerdict): RootsResult {

@@ -12,23 +12,24 @@ const followMs = 60_000;
 
 /** Examines one secret; with `fixes` puts its record right, and works on it until agents have a credential again. */
 export async function attend(
-  { ports, managed, local }: OpenSecret,
+  secret: OpenSecret,
   fixes: boolean,
   { terminal, signal }: CommandContext,
 ): Promise<SecretFinding> {
+  const { ports, managed } = secret;
   const { ref, policy } = managed;
   const seen = await examine(ref, ports);
   const found = diagnose(seen, policy.attemptsMax).map((one) => ({ ...one }));
   const repaired = fixes ? await repair(seen, ports, person()) : undefined;
   if (repaired === undefined) return { ref, diagnoses: found, fixed: false, phase: phaseOf(seen) };
-  await local.bus.wake();
-  const record = await drive(ref, ports, {
+  await secret.wake([ref]);
+  const record = await drive(ref, secret, {
     worker: workerName("doctor"),
     terminal,
     signal,
     timeoutMs: followMs,
     reached: ({ state }) => ["idle", "grace", "retire", "halted"].includes(state.phase),
-  }).finally(() => local.bus.wake());
+  }).finally(() => secret.wake([ref]));
   return { ref, diagnoses: found, fixed: record.state.phase !== "halted", phase: record.state.phase };
 }
 

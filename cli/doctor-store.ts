@@ -2,7 +2,7 @@ import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { fileError } from "../local/files.ts";
 import { type DamagedPart, damagedParts, renewParts } from "../local/renew.ts";
 import { isServed } from "../local/wake.ts";
-import type { LocalStoreEntry } from "../manifest/manifest.ts";
+import type { AwsStoreEntry, LocalStoreEntry } from "../manifest/manifest.ts";
 import { failureOf } from "./each-secret.ts";
 import type { OpenManifest } from "./open.ts";
 import type { StoreFinding } from "./results/doctor.ts";
@@ -40,6 +40,24 @@ export async function attendStore(
     return looked;
   } catch (thrown) {
     return shut(looked, asKeyturnError(thrown), terminal);
+  }
+}
+
+/** Looks whether what is deployed for a store can be reached by whoever calls. Its files are AWS's to keep. */
+export async function attendDeployed(
+  opened: OpenManifest,
+  { name, account, region }: AwsStoreEntry,
+  terminal: Terminal,
+): Promise<StoreFinding> {
+  const place = `AWS: ${account}, ${region}`;
+  terminal.say(`store ${name} (${place})`);
+  const found = { store: name, place, served: true, damaged: [], keptAside: [] };
+  try {
+    const { ports } = await opened.store(name);
+    await ports.journal.nextDueAt();
+    return found;
+  } catch (thrown) {
+    return shut(found, asKeyturnError(thrown), terminal);
   }
 }
 

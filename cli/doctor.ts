@@ -1,10 +1,10 @@
 import { Command } from "commander";
 import { action, type CommandContext } from "./command.ts";
 import { attend } from "./doctor-secret.ts";
-import { attendStore } from "./doctor-store.ts";
+import { attendDeployed, attendStore } from "./doctor-store.ts";
 import { eachSecret, failureOf } from "./each-secret.ts";
 import { exitCodes } from "./exit.ts";
-import { assertLocal, openManifest, requireSecret } from "./open.ts";
+import { openManifest, requireSecret } from "./open.ts";
 import type { DoctorResult, SecretFinding, StoreFinding } from "./results/doctor.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -37,8 +37,12 @@ async function doctor(
   const { manifest } = opened;
   const stores: StoreFinding[] = [];
   for (const entry of manifest.stores.values()) {
-    assertLocal(entry);
-    stores.push(await attendStore(opened, entry, fixes, terminal));
+    const isLocal = entry.kind === "local";
+    stores.push(
+      isLocal
+        ? await attendStore(opened, entry, fixes, terminal)
+        : await attendDeployed(opened, entry, terminal),
+    );
   }
   const isDamaged = ({ damaged }: StoreFinding): boolean => !fixes && damaged.length > 0;
   const unusable = stores.filter((one) => one.error !== undefined || (isDamaged(one) && lacksJournal(one)));

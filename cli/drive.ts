@@ -2,9 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AuditEntry } from "../core/audit.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import type { Ports } from "../core/ports.ts";
-import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { carryOn } from "./carry-on.ts";
 import { entriesAfter } from "./entries-after.ts";
+import type { OpenStore } from "./open.ts";
 import { waitingFor } from "./standstill.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
 import { isGone } from "./who.ts";
@@ -28,7 +29,12 @@ interface DriveOptions {
  * Works on one secret, or watches another worker do it, until the command has what it wants, and shows each change as it is saved. Ctrl-C
  * and the end of its time are obeyed at once, in the middle of a step, too: a step may end at any line, and whoever comes next repeats it.
  */
-export async function drive(ref: string, ports: Ports, options: DriveOptions): Promise<RotationRecord> {
+export async function drive(
+  ref: string,
+  store: Pick<OpenStore, "ports" | "local">,
+  options: DriveOptions,
+): Promise<RotationRecord> {
+  const { ports } = store;
   const { terminal, signal, worker } = options;
   const started = ports.clock.now();
   const deadline = started + options.timeoutMs;
@@ -37,8 +43,8 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
   for (;;) {
     const observe = ({ record: { outbox } }: { readonly record: RotationRecord }): void =>
       progress.show(outbox.entries);
-    const pass = reconcile(ref, ports, { worker, isGone, observe, until: deadline });
-    const { until, record, result } = await inTime(pass, ref, ports, options, deadline);
+    const pass = carryOn(ref, store, { worker, isGone, observe, until: deadline });
+    const { until, record, result } = await inTime(pass, ref, store, options, deadline);
     await progress.showAll(ports, record);
     if (result === "busy" && !told) {
       const end = new Date(record.lease?.until ?? 0).toISOString();
@@ -48,7 +54,7 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
     if (options.reached(record)) return record;
     if (record.state.phase === "halted") return record;
     if (result === "waiting" && until === undefined) return record;
-    if (ports.clock.now() >= deadline) throw outOfTime(ref, record, ports.clock.now(), options.timeoutMs);
+    if (ports.clock.now() >= deadline) throw outOfTime(ref, record, store, options.timeoutMs);
     const pause = result === "busy" ? lookMs : Math.max(10, (until ?? 0) - ports.clock.now());
     await sleep(Math.min(pause, 1_000), undefined, { signal });
   }
@@ -58,10 +64,11 @@ export async function drive(ref: string, ports: Ports, options: DriveOptions): P
 async function inTime<T>(
   pass: Promise<T>,
   ref: string,
-  ports: Ports,
+  store: Pick<OpenStore, "ports" | "local">,
   { signal, timeoutMs, terminal }: DriveOptions,
   deadline: number,
 ): Promise<T> {
+  const { ports } = store;
   const ended = new AbortController();
   const late = Symbol("late");
   const pause = sleep(Math.min(sleepMaxMs, Math.max(0, deadline - ports.clock.now())), late, {
@@ -70,7 +77,7 @@ async function inTime<T>(
   try {
     const first = await Promise.race([pass, pause]);
     if (first !== late) return await pass;
-    throw outOfTime(ref, (await ports.journal.load(ref))?.record, ports.clock.now(), timeoutMs);
+    throw outOfTime(ref, (await ports.journal.load(ref))?.record, store, timeoutMs);
   } catch (thrown) {
     if (signal.aborted) {
       const record = (await ports.journal.load(ref))?.record;
@@ -85,14 +92,15 @@ async function inTime<T>(
 function outOfTime(
   ref: string,
   record: RotationRecord | undefined,
-  now: number,
+  { ports, local }: Pick<OpenStore, "ports" | "local">,
   timeoutMs: number,
 ): KeyturnError {
   const where = record?.state.phase ?? "no rotation";
-  const why = record && waitingFor(record, now);
+  const why = record && waitingFor(record, ports.clock.now());
+  const goesOn = local === undefined ? "it goes on by itself" : "it goes on while `keyturn serve` runs";
   return new KeyturnError(
     "timeout",
-    `${ref} is in ${where} after ${duration(timeoutMs)}${why === undefined ? "" : `: ${why}`}; it goes on while \`keyturn serve\` runs`,
+    `${ref} is in ${where} after ${duration(timeoutMs)}${why === undefined ? "" : `: ${why}`}; ${goesOn}`,
   );
 }
 

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { KeyturnError } from "../core/errors.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
-import { openManifest } from "./open.ts";
+import { localOf, openManifest } from "./open.ts";
 
 export function enrolCommand(): Command {
   const command = new Command("enrol")
@@ -33,9 +33,10 @@ async function enrol(
   if (store === undefined || stores.length > 1) {
     throw new KeyturnError("input-invalid", "enrolling needs a manifest with exactly one store");
   }
+  const local = localOf(store, "hosts on AWS are known by their roles, and need no token");
   // The file first: a token that nobody has would be good for ever.
   const file = options.out === undefined ? undefined : createFile(options.out);
-  const token = await store.local.tokens.enrol({ principal, fleets: options.fleet });
+  const token = await local.tokens.enrol({ principal, fleets: options.fleet });
   if (file !== undefined) {
     writeSync(file, token.reveal());
     closeSync(file);
@@ -43,7 +44,7 @@ async function enrol(
   } else if (terminal.json) terminal.result({ principal, fleets: options.fleet, token: token.reveal() });
   else process.stdout.write(`${token.reveal()}\n`);
   terminal.say(
-    `${principal} may read the secrets of ${options.fleet.join(", ")} through ${store.local.socketPath}`,
+    `${principal} may read the secrets of ${options.fleet.join(", ")} through ${local.socketPath}`,
   );
   return exitCodes.done;
 }

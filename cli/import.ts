@@ -110,10 +110,14 @@ async function givenValue({ fromStore }: ImportOptions, ref: string, opened: Ope
 }
 
 /** Writes what is in the outbox, and finds when the secret is due. It is imported whatever becomes of this. */
-async function settle(ref: string, { ports, local }: OpenSecret, terminal: Terminal): Promise<void> {
+async function settle(ref: string, secret: OpenSecret, terminal: Terminal): Promise<void> {
   try {
-    await reconcile(ref, ports, { worker: workerName("cli"), isGone, until: ports.clock.now() });
-    await local.bus.wake();
+    await reconcile(ref, secret.ports, {
+      worker: workerName("cli"),
+      isGone,
+      until: secret.ports.clock.now(),
+    });
+    await secret.wake([ref]);
   } catch (thrown) {
     terminal.warn(`imported; the audit follows: ${asKeyturnError(thrown).message}`);
   }

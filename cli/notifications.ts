@@ -7,7 +7,7 @@ import { assertUsable } from "../notify/deliver.ts";
 import { Notifier } from "../notify/notifier.ts";
 import { testNotice } from "../notify/test-notice.ts";
 import { channelSecrets, senderOf } from "./channel-secrets.ts";
-import { assertLocal, type OpenManifest, type OpenStore } from "./open.ts";
+import { assertLocal, type LocalOpenStore, type OpenManifest } from "./open.ts";
 
 /** The service's messages to people. Nothing of it ever fails or delays the service. */
 export interface Notifications extends AsyncDisposable {
@@ -18,7 +18,7 @@ export interface Notifications extends AsyncDisposable {
 /** Tells the channels of the manifest what happens to the store's secrets, until it is disposed of. */
 export async function startNotifications(
   opened: OpenManifest,
-  store: OpenStore,
+  store: LocalOpenStore,
   log: Log,
   notified: (channel: string, outcome: "delivered" | "failed" | "dropped") => void,
 ): Promise<Notifications> {
@@ -58,7 +58,7 @@ export async function startNotifications(
   };
 }
 
-async function openLedger({ manifest }: OpenManifest, { name, ports }: OpenStore, log: Log) {
+async function openLedger({ manifest }: OpenManifest, { name, ports }: LocalOpenStore, log: Log) {
   const entry = manifest.stores.get(name);
   if (entry === undefined) throw new KeyturnError("manifest-invalid", `the manifest has no store ${name}`);
   assertLocal(entry);
@@ -73,7 +73,7 @@ async function openLedger({ manifest }: OpenManifest, { name, ports }: OpenStore
 
 function notifierFor(
   opened: OpenManifest,
-  store: OpenStore,
+  store: LocalOpenStore,
   ledger: LocalNotifyLedger,
   log: Log,
   notified: (channel: string, outcome: "delivered" | "failed" | "dropped") => void,
@@ -110,7 +110,7 @@ function counted(outcome: Delivery["outcome"]): "delivered" | "failed" | "droppe
 }
 
 /** What is missing is said when the service starts, not first when somebody should be told. */
-async function warnOfUnusable(opened: OpenManifest, store: OpenStore, log: Log): Promise<void> {
+async function warnOfUnusable(opened: OpenManifest, store: LocalOpenStore, log: Log): Promise<void> {
   const now = (): number => store.ports.clock.now();
   const notice = testNotice("opened", "start", "the service", now());
   const options = { sender: senderOf(store), readSecret: channelSecrets(opened), now };

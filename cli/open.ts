@@ -1,8 +1,14 @@
 import { KeyturnError } from "../core/errors.ts";
-import type { Log, ManagedSecret, Ports } from "../core/ports.ts";
+import type { AuditKeys, AuditRoots, Log, ManagedSecret, Ports } from "../core/ports.ts";
 import { type LocalStore, openLocal } from "../local/open.ts";
 import { loadManifest } from "../manifest/load.ts";
-import type { LocalStoreEntry, Manifest, ManifestSecret, StoreEntry } from "../manifest/manifest.ts";
+import type {
+  AwsStoreEntry,
+  LocalStoreEntry,
+  Manifest,
+  ManifestSecret,
+  StoreEntry,
+} from "../manifest/manifest.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import { credentialTypes } from "./credential-types.ts";
 
@@ -11,9 +17,20 @@ export interface OpenStore {
   readonly name: string;
   /** Where it is, as a person would say it. */
   readonly place: string;
-  readonly local: LocalStore;
   readonly ports: Ports;
+  readonly auditRoots: AuditRoots;
+  readonly auditKeys: AuditKeys;
+  /** Where the key is that signs the roots, as a person would say it. */
+  readonly auditKeyPlace: string;
+  /** Has the secrets looked at by whoever works on the store. */
+  readonly wake: (refs: readonly string[]) => Promise<void>;
+  /** What a store on this machine has besides, and where commands work on secrets themselves; undefined where functions do. */
+  readonly local: LocalStore | undefined;
+  readonly close: () => Promise<void>;
 }
+
+/** A store on this machine. */
+export type LocalOpenStore = OpenStore & { readonly local: LocalStore };
 
 export interface OpenSecret extends OpenStore {
   readonly storeName: string;
@@ -59,7 +76,7 @@ export async function openManifest(path: string, log: Log = quiet): Promise<Open
       return { ...found, storeName: managed.store, managed };
     },
     [Symbol.asyncDispose]: async () => {
-      for (const { local } of opened.values()) await local.close();
+      for (const { close } of opened.values()) await close();
     },
   };
 }
@@ -92,32 +109,73 @@ export function requireSecret(manifest: Manifest, ref: string): ManifestSecret {
 }
 
 async function openStore(manifest: () => Manifest, entry: StoreEntry, log: Log): Promise<OpenStore> {
-  assertLocal(entry);
-  const local = await openLocal({ path: entry.path, key: entry.key });
   const mine = (ref: string): ManifestSecret | undefined => {
     const managed = manifest().secrets.get(ref);
     return managed?.store === entry.name ? managed : undefined;
   };
-  const ports: Ports = {
-    installation: local.installation,
-    store: local.store,
-    journal: local.journal,
-    bus: local.bus,
-    audit: local.audit,
-    clock: local.clock,
-    random: local.random,
-    fingerprinter: local.fingerprinter,
-    log,
-    secrets: {
-      get: mine,
-      refs: () =>
-        manifest()
-          .secrets.refs()
-          .filter((ref) => mine(ref) !== undefined),
-    },
-    rotators: { load: loadRotator },
+  const secrets: Ports["secrets"] = {
+    get: mine,
+    refs: () =>
+      manifest()
+        .secrets.refs()
+        .filter((ref) => mine(ref) !== undefined),
   };
-  return { name: entry.name, place: `local: ${entry.path}`, local, ports };
+  const common = { log, secrets, rotators: { load: loadRotator } };
+  return entry.kind === "local" ? openHere(entry, common) : openDeployed(entry, common);
+}
+
+type Common = Pick<Ports, "log" | "secrets" | "rotators">;
+
+async function openHere({ name, path, key }: LocalStoreEntry, common: Common): Promise<OpenStore> {
+  const local = await openLocal({ path, key });
+  const { installation, store, journal, bus, audit, clock, random, fingerprinter } = local;
+  return {
+    name,
+    place: `local: ${path}`,
+    ports: { installation, store, journal, bus, audit, clock, random, fingerprinter, ...common },
+    auditRoots: local.auditRoots,
+    auditKeys: local.auditKeys,
+    auditKeyPlace: local.auditKeyFile,
+    wake: () => local.bus.wake(),
+    local,
+    close: () => local.close(),
+  };
+}
+
+async function openDeployed(entry: AwsStoreEntry, common: Common): Promise<OpenStore> {
+  const { openAws } = await import("./aws.ts").catch(lacksSdk);
+  const deployed = await openAws(entry, common.log);
+  const { auditRoots, auditKeys, auditKeyPlace } = deployed;
+  return {
+    name: entry.name,
+    place: `AWS: ${entry.account}, ${entry.region}`,
+    ports: { ...deployed.parts, ...common },
+    auditRoots,
+    auditKeys,
+    auditKeyPlace,
+    wake: async (refs) => {
+      const known = refs.flatMap((ref) => common.secrets.get(ref) ?? []);
+      await Promise.all(known.map(({ ref, type }) => deployed.order(ref, type)));
+    },
+    local: undefined,
+    close: async () => deployed.close(),
+  };
+}
+
+/** What a cloud needs is installed by whoever uses it. */
+function lacksSdk(thrown: unknown): never {
+  const missing = /Cannot find package '(?<name>[^']+)'/.exec(String(thrown))?.groups?.name;
+  if (missing === undefined) throw thrown;
+  throw new KeyturnError(
+    "config-invalid",
+    `a store on AWS needs the package ${missing}: install it beside keyturn`,
+  );
+}
+
+/** What a store on this machine has. Elsewhere `instead` says what to do. */
+export function localOf({ name, place, local }: OpenStore, instead: string): LocalStore {
+  if (local !== undefined) return local;
+  throw new KeyturnError("input-invalid", `the store ${name} is not on this machine (${place}): ${instead}`);
 }
 
 /** The command works on stores of this machine: those of a cloud are worked on by what is deployed there. */

@@ -46,7 +46,7 @@ async function put({ manifestPath, terminal }: CommandContext, ref: string): Pro
   const given = givenIn(await readSecret("value: "));
   await checkAdmin(opened, ref, given.value);
   if (secret !== undefined) await assertLockedOut(secret, given.value);
-  const { ports, local } = store;
+  const { ports } = store;
   const replaced = (await ports.store.read(ref, "current")) !== undefined;
   const version = await storeValue(ref, ports, given.value, given.secrets);
   const detail = `stored by hand: ${given.fields.join(", ")}`;
@@ -54,7 +54,7 @@ async function put({ manifestPath, terminal }: CommandContext, ref: string): Pro
     // The value is stored, whatever becomes of the word about it.
     terminal.warn(`the audit could not be written: ${asKeyturnError(thrown).message}`);
   });
-  await local.bus.wake();
+  await store.wake([ref]);
   terminal.show(`${ref} is at version ${short(version)}`);
   const result: PutResult = { ref, store: store.name, version, fields: [...given.fields], replaced };
   terminal.result(result);

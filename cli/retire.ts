@@ -33,7 +33,7 @@ async function retire(
   options: RetireOptions,
 ): Promise<number> {
   await using opened = await openSecret(manifestPath, ref);
-  const { ports, local } = opened;
+  const { ports } = opened;
   terminal.say(`${ref} in store ${opened.storeName} (${opened.place})`);
   const insist = options.insist === true;
   const { answer, why, record: asked } = await request(ref, ports, { kind: "retire", by: person(), insist });
@@ -44,16 +44,16 @@ async function retire(
     return answer === "refused" ? exitCodes.refused : exitCodes.done;
   }
   terminal.say(`${answer}: ${why}`);
-  await local.bus.wake();
+  await opened.wake([ref]);
   const started = ports.clock.now();
-  const record = await drive(ref, ports, {
+  const record = await drive(ref, opened, {
     worker: workerName("cli"),
     terminal,
     signal,
     timeoutMs: options.timeout * 1_000,
     // One look at it does all that can be done now.
     reached: (now) => options.wait !== true || isPaid(now),
-  }).finally(() => local.bus.wake());
+  }).finally(() => opened.wake([ref]));
   const halt = errorOf(record, undefined);
   terminal.result({
     ...resultOf(record, answer, why),

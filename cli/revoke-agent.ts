@@ -9,9 +9,17 @@ export async function revokeTokens(
   { principal, fleets }: ChosenAgent,
 ): Promise<{ readonly agent: RevokeResult["agent"]; readonly failures: readonly KeyturnError[] }> {
   const stores = await opened.stores();
-  const settled = await Promise.allSettled(stores.map(({ local }) => local.tokens.revoke(principal)));
+  const settled = await Promise.allSettled(stores.map(({ local }) => local?.tokens.revoke(principal) ?? 0));
   let tokensRevoked = 0;
-  const failures: KeyturnError[] = [];
+  // On AWS a host is known by its role, and has no token of ours.
+  const failures = stores.flatMap(({ name, local }) =>
+    local === undefined
+      ? new KeyturnError(
+          "request-refused",
+          `${principal} may still read what its role may read in store ${name}: end the role's sessions in IAM`,
+        )
+      : [],
+  );
   for (const [index, one] of settled.entries()) {
     if (one.status === "fulfilled") tokensRevoked += one.value;
     else {

@@ -102,7 +102,7 @@ async function ofAgent(
   const fleets = new Set<string>();
   for (const { name, local } of stores) {
     // A store that cannot say who is enrolled still knows who has reported.
-    const enrolments = await local.tokens.list().catch((thrown: unknown) => {
+    const enrolments = await (local?.tokens.list() ?? Promise.resolve([])).catch((thrown: unknown) => {
       failures.push(inStore(thrown, name, `the enrolments of ${principal} cannot be read`));
       return [];
     });

@@ -72,7 +72,11 @@ async function tenantOf(number: number, around: (rotator: Rotator) => Rotator = 
     secrets: { get: (ref) => secrets.get(ref), refs: () => [...secrets.keys()] },
     rotators: { load: async () => rotator },
   };
-  const store = { name: "here", place: "a folder", local, ports };
+  const { auditRoots, auditKeys } = local;
+  const wake = () => local.bus.wake();
+  const close = () => local.close();
+  const audit = { auditRoots, auditKeys, auditKeyPlace: "a file" };
+  const store = { name: "here", place: "a folder", local, ports, ...audit, wake, close };
   const opened = {
     manifest: { secrets: ports.secrets, held: new Map() },
     stores: async () => [store],

@@ -103,8 +103,8 @@ async function strike(target: Target, { by, cutFirst }: CutOptions): Promise<Rot
 
 /** One sign a store: the service looks for all that is due. */
 async function wake(targets: readonly Target[]): Promise<void> {
-  const stores = new Set(targets.map(({ secret }) => secret.local.bus));
-  await Promise.all([...stores].map((bus) => bus.wake()));
+  const stores = Map.groupBy(targets, ({ secret }) => secret.wake);
+  await Promise.all([...stores].map(([wakeAll, its]) => wakeAll([...new Set(its.map(({ ref }) => ref))])));
 }
 
 function farewell(open: readonly Target[], known: ReadonlyMap<string, RotationRecord>): string {

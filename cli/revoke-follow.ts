@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
 import { isCompromised } from "../core/transition.ts";
+import { carryOn } from "./carry-on.ts";
 import type { Target } from "./revoke-aim.ts";
 import type { RevokeProgress } from "./revoke-progress.ts";
 import type { Slots } from "./slots.ts";
@@ -37,7 +37,7 @@ export async function follow(
   while (!over.aborted) {
     // It may have been over before there was room.
     const turn = slots.run(async () =>
-      over.aborted ? undefined : reconcile(ref, ports, { worker, isGone, observe: saved }),
+      over.aborted ? undefined : carryOn(ref, secret, { worker, isGone, observe: saved }),
     );
     const passed = await until(turn, over);
     if (passed === undefined) return;

@@ -11,7 +11,7 @@ import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
 import { type Measured, measure, serviceLog } from "./measure.ts";
 import { startNotifications } from "./notifications.ts";
-import { type OpenManifest, type OpenStore, openManifest } from "./open.ts";
+import { type LocalOpenStore, localOf, type OpenManifest, openManifest } from "./open.ts";
 import { followManifest } from "./reload.ts";
 import { Scheduler } from "./scheduler.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -38,14 +38,15 @@ async function serve(
   const log = serviceLog(context.terminal.json, options.verbose === true);
   await using opened = await openManifest(context.manifestPath, log);
   const store = await chosenStore(opened, options.store);
+  const local = localOf(store, "functions serve it, by the schedule that is deployed with them");
   await enrolSchedules(store.ports);
   await forgetSilentAgents(store.ports);
 
   // The socket first: whoever cannot have it must not work either.
   let wake = (): void => undefined;
   await using measured = await measure(() => opened.manifest, store, log);
-  await using server = await listen(opened, store, log, measured, () => wake());
-  await using notifications = await startNotifications(opened, store, log, measured.notified);
+  await using server = await listen(opened, { ...store, local }, log, measured, () => wake());
+  await using notifications = await startNotifications(opened, { ...store, local }, log, measured.notified);
   const worker = new WorkerProcess(context.manifestPath, log, (ref, busyUntil) =>
     scheduler.done(ref, busyUntil),
   );
@@ -55,7 +56,7 @@ async function serve(
   try {
     using _followed = followManifest({ opened, store, worker, scheduler, notifications, log });
     scheduler.wake();
-    log("info", "serving", { store: store.name, socket: store.local.socketPath, pid: process.pid });
+    log("info", "serving", { store: store.name, socket: local.socketPath, pid: process.pid });
     await aborted(context.signal);
     log("info", "stopping", {});
     await server.close();
@@ -70,7 +71,7 @@ async function serve(
 
 async function listen(
   opened: OpenManifest,
-  { name, local, ports }: OpenStore,
+  { name, local, ports }: LocalOpenStore,
   log: Log,
   measured: Measured,
   onWake: () => void,

@@ -56,10 +56,10 @@ function codeOf(one: Each<Told>): number {
 }
 
 async function tellOne({ terminal }: CommandContext, secret: OpenSecret, what: What): Promise<number> {
-  const { ports, managed, local } = secret;
+  const { ports, managed } = secret;
   terminal.say(`${managed.ref} in store ${secret.storeName} (${secret.place})`);
   const told = await recorded(secret, { request: what.request });
-  await local.bus.wake();
+  await secret.wake([managed.ref]);
   const line = `${managed.ref}: ${told.why}`;
   if (told.answer === "refused") terminal.warn(`refused: ${line}`);
   else terminal.show(line);
@@ -80,8 +80,8 @@ async function recorded({ ports, managed }: OpenSecret, { request: ask, passOver
 /** Each store's service once, however many of its secrets have changed. */
 async function wake(opened: OpenManifest, told: readonly Told[]): Promise<void> {
   const changed = told.filter(({ answer }) => answer === "began");
-  const names = new Set(changed.flatMap(({ ref }) => opened.manifest.secrets.get(ref)?.store ?? []));
-  for (const name of names) await (await opened.store(name)).local.bus.wake();
+  const stores = Map.groupBy(changed, ({ ref }) => opened.manifest.secrets.get(ref)?.store ?? "");
+  for (const [name, its] of stores) await (await opened.store(name)).wake(its.map(({ ref }) => ref));
 }
 
 /** For `--reason`: one line of words. It goes to the audit and to whoever asks for the status. */

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod/mini";
+import { localOf } from "../cli/open.ts";
 import { type HostOrder, HostReport } from "./host.ts";
 import { fleet, ref, type Stage } from "./stage.ts";
 
@@ -26,7 +27,7 @@ export async function startFleet(
   stage: Stage,
   size: { hosts: number; agentsPerHost: number },
 ): Promise<Fleet> {
-  const { local } = await stage.opened.store("here");
+  const local = localOf(await stage.opened.store("here"), "the demo runs on one");
   const hosts: Host[] = [];
   const running = Array.from({ length: size.hosts }, async (_, index) => {
     const principal = `host-${index}`;

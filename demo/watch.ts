@@ -92,9 +92,9 @@ export class Watch {
 
   /** Asks as `keyturn rotate` does, and leaves the work to the service. */
   async rotate(): Promise<string> {
-    const { ports, local } = this.#secret;
+    const { ports } = this.#secret;
     const { record } = await request(ref, ports, { kind: "rotate", by: "demo" });
-    await local.bus.wake();
+    await this.#secret.wake([ref]);
     const id = rotationOf(record.state)?.id;
     if (id === undefined) throw new Error(`no rotation began; the record is ${record.state.phase}`);
     return id;

@@ -76,7 +76,7 @@ test("an application that can have only one user is imported, and rotates", asyn
 });
 
 async function stored(secret: string): Promise<{ username: string; password: string }> {
-  const { local } = await stage.opened.secret(ref);
-  const found = await local.store.read(secret, "current");
+  const { ports } = await stage.opened.secret(ref);
+  const found = await ports.store.read(secret, "current");
   return JSON.parse(found?.value.reveal() ?? "null");
 }

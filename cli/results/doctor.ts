@@ -5,7 +5,7 @@ import { count, flag, ref, text } from "./field.ts";
 const StoreFinding = z.object({
   store: text("its name in the manifest"),
   place: text("where it is"),
-  served: flag("`keyturn serve` runs on it: without it nothing goes on by itself"),
+  served: flag("`keyturn serve` runs on it, or functions do: without them nothing goes on by itself"),
   damaged: z
     .array(
       z.object({

@@ -12,10 +12,10 @@ import { journalTable } from "../../functions/journal-table.ts";
 let made = 0;
 
 /** A table for a journal, with nothing in it. */
-export async function newJournalTable(config: DynamoDBClientConfig): Promise<JournalTable> {
+export async function newJournalTable(config: DynamoDBClientConfig, called?: string): Promise<JournalTable> {
   made += 1;
   const client = new DynamoDBClient(config);
-  const name = `journal-${process.pid}-${made}`;
+  const name = called ?? `journal-${process.pid}-${made}`;
   await client.send(new CreateTableCommand({ TableName: name, ...journalTable }));
   await waitUntilTableExists({ client, maxWaitTime: 20, minDelay: 0.05, maxDelay: 0.5 }, { TableName: name });
   return { client, name };

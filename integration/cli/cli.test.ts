@@ -321,11 +321,11 @@ describe("a worker of the service", () => {
       });
       await expect.poll(() => pids.length, { timeout: 10_000 }).toBe(1);
       await using opened = await openManifest(join(directory, "keyturn.yaml"));
-      const { ports, local } = await opened.secret(ref);
+      const { ports, wake } = await opened.secret(ref);
       const before = await current();
       await request(ref, ports, { kind: "rotate", by: "test" });
       process.kill(pids[0] ?? 0, signal);
-      await local.bus.wake();
+      await wake([ref]);
       await expect
         .poll(async () => (await ports.journal.load(ref))?.record.state.phase, { timeout: 30_000 })
         .toBe("idle");

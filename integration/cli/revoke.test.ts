@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { localOf } from "../../cli/open.ts";
 import { RevokeResult } from "../../cli/results/revoke.ts";
 import { type RevokeWorld, setRevokeWorld } from "../revoke-world.ts";
 import { TmuxTerminal } from "../tmux.ts";
@@ -163,7 +164,7 @@ test("two people at once on one fleet cut each off once; it is counted from the 
 }, 120_000);
 
 test("a host: its tokens end first, then all that it may have read; and the same leak pasted as a file", async () => {
-  const { local } = await world.opened.store("here");
+  const local = localOf(await world.opened.store("here"), "");
   const token = await local.tokens.enrol({ principal: "host-1", fleets: ["hooli-agents"] });
   const other = await local.tokens.enrol({ principal: "host-2", fleets: ["hooli-agents"] });
   const old = await logins(hooli);

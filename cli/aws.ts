@@ -1,0 +1,137 @@
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
+import { KMSClient } from "@aws-sdk/client-kms";
+import { S3Client } from "@aws-sdk/client-s3";
+import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
+import { fromTemporaryCredentials } from "@aws-sdk/credential-providers";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import type { AuditKeys, AuditRoots, Log, Ports } from "../core/ports.ts";
+import { openAuditKeys } from "../functions/audit-keys.ts";
+import { openAuditLog } from "../functions/audit-log.ts";
+import { openAuditRoots } from "../functions/audit-roots.ts";
+import { type AwsPart, translateAws } from "../functions/aws-errors.ts";
+import { openEventBus } from "../functions/event-bus.ts";
+import { readFingerprinter } from "../functions/fingerprinter.ts";
+import { openJournal } from "../functions/journal.ts";
+import { awsSecretStore } from "../functions/secret-store.ts";
+import { secretsManagerClient } from "../functions/secrets-client.ts";
+import { systemClock } from "../local/clock.ts";
+import { systemRandom } from "../local/random.ts";
+import { awsNames } from "../manifest/aws-names.ts";
+import type { AwsStoreEntry } from "../manifest/manifest.ts";
+
+const sts: AwsPart = { name: "STS", outage: "unreachable" };
+const sqs: AwsPart = { name: "SQS", outage: "bus-unavailable" };
+
+/** What is deployed on AWS for a store, as whoever calls may use it. */
+export interface AwsInstallation {
+  readonly installation: string;
+  readonly parts: Pick<
+    Ports,
+    "installation" | "store" | "journal" | "bus" | "audit" | "clock" | "random" | "fingerprinter"
+  >;
+  readonly auditRoots: AuditRoots;
+  readonly auditKeys: AuditKeys;
+  /** Where the key is that signs the roots, as a person would say it. */
+  readonly auditKeyPlace: string;
+  /** Orders work on a secret of that type. What is due is found within a minute without it, so that it fails is only logged. */
+  readonly order: (ref: string, type: string) => Promise<void>;
+  readonly close: () => void;
+}
+
+/**
+ * Opens what is deployed for a store by the identity of whoever calls: the SDK's own chain finds it, and a role of the store's is assumed by it. Nothing is
+ * read or written before AWS has said that it is the account which the manifest names.
+ */
+export async function openAws(entry: AwsStoreEntry, log: Log): Promise<AwsInstallation> {
+  const { account, region, installation } = entry;
+  const config = { region, ...(entry.role === undefined ? {} : { credentials: assumed(entry, entry.role) }) };
+  await assertAccount(entry, config);
+  const names = awsNames(installation);
+  const clients = {
+    secrets: secretsManagerClient(config),
+    table: new DynamoDBClient(config),
+    events: new EventBridgeClient(config),
+    bucket: new S3Client(config),
+    keys: new KMSClient(config),
+    queues: new SQSClient(config),
+  };
+  const bucket = { client: clients.bucket, bucket: names.auditBucket(account, region) };
+  return {
+    installation,
+    parts: {
+      installation,
+      store: awsSecretStore({ client: clients.secrets, clock: systemClock, log }),
+      journal: openJournal({ client: clients.table, name: names.table }),
+      bus: openEventBus({ client: clients.events, bus: names.bus }),
+      audit: openAuditLog(bucket),
+      clock: systemClock,
+      random: systemRandom,
+      fingerprinter: await readFingerprinter(clients.secrets, names.fingerprints),
+    },
+    auditRoots: openAuditRoots(bucket),
+    auditKeys: openAuditKeys(clients.keys, names.auditAlias),
+    auditKeyPlace: `KMS, ${names.auditAlias}`,
+    order: (ref, type) => order(clients.queues, names.workQueue(type), ref, log),
+    close: () => {
+      for (const client of Object.values(clients)) client.destroy();
+    },
+  };
+}
+
+function assumed({ account, region }: AwsStoreEntry, role: string) {
+  const RoleArn = role.startsWith("arn:") ? role : `arn:${partitionOf(region)}:iam::${account}:role/${role}`;
+  return fromTemporaryCredentials({
+    params: { RoleArn, RoleSessionName: "keyturn" },
+    clientConfig: { region },
+  });
+}
+
+/** https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html */
+function partitionOf(region: string): string {
+  if (region.startsWith("cn-")) return "aws-cn";
+  return region.startsWith("us-gov-") ? "aws-us-gov" : "aws";
+}
+
+/** With another account's identity everything would be missing there, or, worse, be somebody else's. */
+async function assertAccount(entry: AwsStoreEntry, config: { readonly region: string }): Promise<void> {
+  const client = new STSClient(config);
+  try {
+    const { Account, Arn } = await client.send(new GetCallerIdentityCommand());
+    if (Account === entry.account) return;
+    throw new KeyturnError(
+      "role-lacks-rights",
+      `the store ${entry.name} is in the account ${entry.account}, and you are ${Arn ?? "nobody"}: use another profile, or name a role of that account in the manifest`,
+    );
+  } catch (thrown) {
+    throw refusedIdentity(thrown, entry);
+  } finally {
+    client.destroy();
+  }
+}
+
+/** The SDK's own words for it name files and variables, not what to do. */
+function refusedIdentity(thrown: unknown, { name }: AwsStoreEntry): KeyturnError {
+  const doing = `asking who you are, for the store ${name}`;
+  const isLost = thrown instanceof Error && thrown.name === "CredentialsProviderError";
+  if (!isLost) return translateAws(thrown, sts, doing);
+  return new KeyturnError(
+    "role-lacks-rights",
+    `${doing}: there are no credentials of AWS; sign in by \`aws sso login\`, or set AWS_PROFILE`,
+  );
+}
+
+async function order(client: SQSClient, name: string, ref: string, log: Log): Promise<void> {
+  try {
+    const { QueueUrl } = await client.send(new GetQueueUrlCommand({ QueueName: name }));
+    await client.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ ref }) }));
+  } catch (thrown) {
+    const { code, message } = asKeyturnError(translateAws(thrown, sqs, `ordering work by the queue ${name}`));
+    log("warn", "work could not be ordered at once; the schedule finds it within a minute", {
+      ref,
+      code,
+      message,
+    });
+  }
+}
