@@ -1,0 +1,97 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { openIncidents } from "./incident-ports.ts";
+import { openPorts } from "./ports.ts";
+import { answer, refusal, scriptedService } from "./scripted-service.contract.ts";
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "keyturn-ports-"));
+});
+afterEach(() => vi.unstubAllEnvs());
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const place = { account: "111122223333", region: "eu-west-1" };
+
+function environment(deployment: unknown = { version: 1, installation: "prod", ...place, secrets: [] }) {
+  const path = join(folder, "keyturn.json");
+  writeFileSync(path, JSON.stringify(deployment));
+  return {
+    KEYTURN_INSTALLATION: "prod",
+    KEYTURN_TABLE: "keyturn-prod-journal",
+    KEYTURN_BUS: "keyturn-prod",
+    KEYTURN_AUDIT_BUCKET: "keyturn-prod-audit",
+    KEYTURN_AUDIT_KEY: "alias/keyturn-prod-audit",
+    KEYTURN_FINGERPRINTS: "keyturn-prod/fingerprint-keys",
+    KEYTURN_WORK_QUEUES: "https://sqs.eu-west-1.amazonaws.com/111122223333/keyturn-prod-",
+    KEYTURN_DEPLOYMENT: path,
+  };
+}
+
+/** What functions find: clients made of the environment alone. */
+function serve(endpoint: string): void {
+  vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
+  vi.stubEnv("AWS_REGION", "eu-west-1");
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIATEST");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "canary");
+  vi.stubEnv("AWS_MAX_ATTEMPTS", "1");
+}
+
+const keys = answer({ Name: "keys", VersionId: "v", SecretString: randomBytes(32).toString("base64") });
+
+test("everything comes from the environment, the deployment and the keys of fingerprints", async () => {
+  await using service = await scriptedService(keys);
+  serve(service.config.endpoint);
+  const { ports } = await openPorts(environment());
+  expect(ports.installation).toBe("prod");
+  expect(ports.secrets.refs()).toEqual([]);
+  expect(ports.fingerprinter.fingerprint("x")).toMatch(/^[0-9a-f]{16}:[0-9a-f]{32}$/);
+  expect(service.asked).toEqual([
+    { operation: "GetSecretValue", input: { SecretId: "keyturn-prod/fingerprint-keys" } },
+  ]);
+});
+
+test("an environment that lacks something is refused by its name", async () => {
+  for (const name of Object.keys(environment()).filter((one) => one !== "KEYTURN_DEPLOYMENT")) {
+    await expect(openPorts({ ...environment(), [name]: "" })).rejects.toThrow(
+      `the environment does not say ${name}`,
+    );
+  }
+});
+
+test("a deployment that is none, or of a newer version, is refused", async () => {
+  await expect(openPorts(environment({ version: 2 }))).rejects.toThrow("deploy code and manifest together");
+  await expect(openPorts({ ...environment(), KEYTURN_DEPLOYMENT: folder })).rejects.toThrow("cannot be read");
+});
+
+test("without the keys of fingerprints nothing begins", async () => {
+  await using service = await scriptedService(refusal("ResourceNotFoundException"));
+  serve(service.config.endpoint);
+  await expect(openPorts(environment())).rejects.toMatchObject({ code: "key-missing" });
+});
+
+test("incidents need their queues; a batch and a webhook are told apart, and without a secret no webhook is good", async () => {
+  await using service = await scriptedService(keys);
+  serve(service.config.endpoint);
+  const installed = await openPorts(environment());
+  expect(() => openIncidents(installed, {})).toThrow("KEYTURN_DEAD_LETTERS, KEYTURN_INCIDENTS");
+  const urls = { KEYTURN_DEAD_LETTERS: "https://dead", KEYTURN_INCIDENTS: "https://incidents" };
+  const handler = openIncidents(installed, urls);
+  expect(await handler({ Records: [] })).toEqual({ batchItemFailures: [] });
+  const http = { method: "POST", path: "/", protocol: "HTTP/1.1", sourceIp: "198.51.100.1", userAgent: "x" };
+  const context = { accountId: "a", apiId: "i", domainName: "d", domainPrefix: "p", requestId: "r" };
+  const refused = await handler({
+    version: "2.0",
+    routeKey: "$default",
+    rawPath: "/",
+    rawQueryString: "",
+    headers: { "x-hub-signature-256": "sha256=00", "x-github-event": "ping" },
+    isBase64Encoded: false,
+    body: "{}",
+    requestContext: { ...context, http, routeKey: "$default", stage: "$default", time: "", timeEpoch: 0 },
+  });
+  expect(refused).toMatchObject({ statusCode: 401 });
+});

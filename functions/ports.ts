@@ -1,0 +1,78 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
+import { KMSClient } from "@aws-sdk/client-kms";
+import { S3Client } from "@aws-sdk/client-s3";
+import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import * as z from "zod/mini";
+import type { AuditKeys, AuditRoots, Clock, Ports } from "../core/ports.ts";
+import { loadRotator } from "../rotators/registry.ts";
+import { openAuditKeys } from "./audit-keys.ts";
+import { openAuditLog } from "./audit-log.ts";
+import { openAuditRoots } from "./audit-roots.ts";
+import { named, readDeployed, readEnvironment } from "./environment.ts";
+import { openEventBus } from "./event-bus.ts";
+import { readFingerprinter } from "./fingerprinter.ts";
+import { openJournal } from "./journal.ts";
+import { log } from "./log.ts";
+import { awsSecretStore } from "./secret-store.ts";
+import { secretsManagerClient } from "./secrets-client.ts";
+import { type WorkQueues, workQueues } from "./work-queues.ts";
+
+const Environment = z.object({
+  KEYTURN_INSTALLATION: named,
+  KEYTURN_TABLE: named,
+  KEYTURN_BUS: named,
+  KEYTURN_AUDIT_BUCKET: named,
+  KEYTURN_AUDIT_KEY: named,
+  KEYTURN_FINGERPRINTS: named,
+  KEYTURN_WORK_QUEUES: named,
+});
+
+/** All that a function of an installation works with. */
+export interface Installed {
+  readonly ports: Ports;
+  readonly queues: WorkQueues;
+  readonly auditRoots: AuditRoots;
+  readonly auditKeys: AuditKeys;
+  readonly sqs: SQSClient;
+  readonly secrets: SecretsManagerClient;
+}
+
+const clock: Clock = {
+  now: () => Date.now(),
+  sleep: async (ms, signal) => {
+    await sleep(ms, undefined, signal === undefined ? {} : { signal });
+  },
+};
+
+/** Opens what the environment names, once for as long as the process lives. Throws `config-invalid` for what it does not name, and what is wrong with the deployment. */
+export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Installed> {
+  const said = readEnvironment(Environment, environment);
+  const deployed = readDeployed(environment.KEYTURN_DEPLOYMENT);
+  const [secrets, sqs] = [secretsManagerClient(), new SQSClient()];
+  const bucket = { client: new S3Client(), bucket: said.KEYTURN_AUDIT_BUCKET };
+  const ports: Ports = {
+    installation: said.KEYTURN_INSTALLATION,
+    store: awsSecretStore({ client: secrets, clock, log }),
+    journal: openJournal({ client: new DynamoDBClient(), name: said.KEYTURN_TABLE }),
+    bus: openEventBus({ client: new EventBridgeClient(), bus: said.KEYTURN_BUS }),
+    audit: openAuditLog(bucket),
+    clock,
+    random: { bytes: (length) => randomBytes(length) },
+    log,
+    fingerprinter: await readFingerprinter(secrets, said.KEYTURN_FINGERPRINTS),
+    secrets: deployed.secrets,
+    rotators: { load: loadRotator },
+  };
+  return {
+    ports,
+    queues: workQueues({ client: sqs, prefix: said.KEYTURN_WORK_QUEUES, secrets: deployed.secrets }),
+    auditRoots: openAuditRoots(bucket),
+    auditKeys: openAuditKeys(new KMSClient(), said.KEYTURN_AUDIT_KEY),
+    sqs,
+    secrets,
+  };
+}

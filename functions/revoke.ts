@@ -1,0 +1,5 @@
+import { openIncidents } from "./incident-ports.ts";
+import { openPorts } from "./ports.ts";
+
+/** Answers what happens outside: leaked keys and values, moved labels, orders by hand. */
+export const handler = openIncidents(await openPorts(process.env), process.env);

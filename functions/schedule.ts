@@ -1,0 +1,17 @@
+import { SNSClient } from "@aws-sdk/client-sns";
+import { AuditWitness } from "../core/audit-witness.ts";
+import { HostQueues } from "./host-queues.ts";
+import { openPorts } from "./ports.ts";
+import { Tick } from "./tick.ts";
+
+const { ports, queues, sqs, auditRoots: roots, auditKeys: keys } = await openPorts(process.env);
+const { installation, audit, clock } = ports;
+const queuesUrl = process.env.KEYTURN_WORK_QUEUES ?? "";
+const hosts = new HostQueues({ sqs, sns: new SNSClient(), installation, queuesUrl });
+const witness = new AuditWitness({ installation, audit, clock, roots, keys });
+const tick = new Tick({ ports, queues, hosts, witness });
+
+/** Finds what is due, every minute. */
+export function handler(): Promise<{ readonly due: number }> {
+  return tick.run();
+}

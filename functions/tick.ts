@@ -1,0 +1,80 @@
+import type { AuditWitness } from "../core/audit-witness.ts";
+import { asKeyturnError } from "../core/errors.ts";
+import { enrolSchedules, forgetSilentAgents } from "../core/operate.ts";
+import { inParallel } from "../core/parallel.ts";
+import type { Ports } from "../core/ports.ts";
+import type { HostQueues } from "./host-queues.ts";
+import type { WorkQueues } from "./work-queues.ts";
+
+interface Ticking {
+  readonly ports: Ports;
+  readonly queues: WorkQueues;
+  readonly hosts: Pick<HostQueues, "sweep">;
+  readonly witness: Pick<AuditWitness, "sign">;
+}
+
+/** As many as are ordered in some seconds; the others are due a minute later, too. */
+const dueMost = 1_000;
+const ordersAtOnce = 20;
+const hourMs = 3_600_000;
+
+/**
+ * Runs every minute: has worked on what is due, whoever has lost sight of it, and keeps house once an hour. Each part by itself: one that fails keeps
+ * up no other, and fails the run, for there is an alarm on that.
+ */
+export class Tick {
+  readonly #to: Ticking;
+  /** The hour in which house was kept last; a new process does it at once, for what it was deployed with may be new. */
+  #kept = -1;
+
+  constructor(to: Ticking) {
+    this.#to = to;
+  }
+
+  async run(): Promise<{ readonly due: number }> {
+    const { ports, hosts, witness } = this.#to;
+    const hour = Math.floor(ports.clock.now() / hourMs);
+    const parts: [what: string, work: () => Promise<unknown>][] = [
+      ["sweeping the queues of hosts", () => hosts.sweep(ports.clock.now())],
+    ];
+    if (hour !== this.#kept) {
+      parts.push(["enrolling schedules", () => enrolSchedules(ports)]);
+      parts.push(["forgetting silent agents", () => forgetSilentAgents(ports)]);
+      parts.push(["signing the audit", () => this.#sign(witness)]);
+    }
+    this.#kept = hour;
+    const due = await this.#orderDue();
+    const failed: unknown[] = [...due.failed];
+    for (const [what, work] of parts) {
+      await work().catch((thrown: unknown) => {
+        const { code, message: reason } = asKeyturnError(thrown);
+        ports.log("error", `${what} failed`, { code, reason });
+        failed.push(thrown);
+      });
+    }
+    if (failed[0] !== undefined) throw failed[0];
+    return { due: due.ordered };
+  }
+
+  async #orderDue(): Promise<{ readonly ordered: number; readonly failed: readonly unknown[] }> {
+    const { ports, queues } = this.#to;
+    const due = await ports.journal.due(ports.clock.now(), dueMost);
+    const ordered = await inParallel(due, ordersAtOnce, (ref) => queues.order(ref));
+    const failed = ordered.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+    if (failed.length > 0)
+      ports.log("error", "work that is due could not be ordered", { count: failed.length });
+    return { ordered: due.length - failed.length, failed };
+  }
+
+  async #sign(witness: Ticking["witness"]): Promise<void> {
+    const { log } = this.#to.ports;
+    const { root, isNew, parted } = await witness.sign();
+    if (isNew) log("info", "the audit is signed", { root: root?.number, chains: root?.chains });
+    if (parted.length > 0) {
+      log("error", "chains of the audit are not what was signed: run `keyturn audit verify`", {
+        secrets: parted.slice(0, 10),
+        count: parted.length,
+      });
+    }
+  }
+}
