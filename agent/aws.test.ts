@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { format, inspect } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { hostEvents } from "../core/host-messages.ts";
+import { AwsBus } from "./aws-bus.ts";
 import type { AwsOptions } from "./aws-options.ts";
 import { systemClock } from "./clock.ts";
 import { FakeAws, principal } from "./fake-aws.contract.ts";
@@ -304,6 +305,19 @@ describe("what is said on the bus", () => {
     expect(thrown).toMatchObject({ code });
     expect(inspect(thrown, { depth: 9 })).not.toContain("canary");
     expect(world.service.reads(ref)).toBe(0);
+  });
+
+  it("and taken is not said again for the sake of what was not", async () => {
+    await using fake = await FakeAws.start(new FakeService());
+    const bus = new AwsBus({ aws: fake.options, fleet, principal, clock: systemClock, chance: () => 0 });
+    let refusals = 1;
+    fake.refusing = ({ Detail }) => (Detail === '"b"' && refusals-- > 0 ? "InternalFailure" : undefined);
+    await bus.say(["a", "b", "c"].map((detail) => ({ type: hostEvents.left, detail })));
+    expect(fake.saidOf(hostEvents.left)).toEqual(["a", "c", "b"]);
+    await expect(bus.say([{ type: hostEvents.left, detail: "x".repeat(241 * 1024) }])).rejects.toMatchObject({
+      code: "input-invalid",
+    });
+    bus.close();
   });
 
   it("tells news from beats", async () => {

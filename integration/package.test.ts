@@ -77,6 +77,14 @@ describe("the package", () => {
     expect(withDriver).toEqual({ status: 0, stdout: "true\n", stderr: "" });
   });
 
+  it("names the clients of AWS that are missing, and only to whoever connects there", () => {
+    const connecting = `connect({ aws: { installation: "prod" }, fleet: "web" })`;
+    const { stdout } = evaluate(
+      `import("keyturn/agent").then(({ connect }) => ${connecting}).catch(({ code, message }) => console.log(code, message))`,
+    );
+    expect(stdout).toMatch(/^input-invalid .*@aws-sdk\/client-sqs, @aws-sdk\/client-sts$/m);
+  });
+
   it("keeps to itself what it does not export", () => {
     for (const path of ["keyturn", "keyturn/core/errors", "keyturn/dist/core/errors.js"]) {
       expect(evaluate(`import(${JSON.stringify(path)})`).stderr).toContain("ERR_PACKAGE_PATH_NOT_EXPORTED");
