@@ -37,12 +37,41 @@ const awsClients = [
 /** GitHub's own, for its signatures and its apps. */
 const github = ["@octokit/auth-app", "@octokit/request", "@octokit/webhooks-methods"];
 
+const cdkModules = [
+  "aws-cdk-lib",
+  ...[
+    "cloudwatch",
+    "cloudwatch-actions",
+    "dynamodb",
+    "ec2",
+    "events",
+    "iam",
+    "kms",
+    "lambda",
+    "lambda-event-sources",
+    "logs",
+    "s3",
+    "scheduler",
+    "scheduler-targets",
+    "secretsmanager",
+    "sns",
+    "sqs",
+  ].map((service) => `aws-cdk-lib/aws-${service}`),
+  "constructs",
+];
+
 const rooms: Readonly<Record<string, Room>> = {
   core: { ours: ["core"], packages: ["zod/mini"], node: ["node:crypto", "node:util"] },
   rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers.flat()] },
   functions: {
     ours: ["functions", "core", "rotators", "manifest", "telemetry"],
     packages: ["zod/mini", "aws-lambda", ...awsClients, ...github],
+  },
+  // It makes the surroundings of functions/, and of that folder it only knows how the table is laid out.
+  cdk: {
+    ours: ["cdk", "core", "manifest", "rotators", "functions/journal-table.ts"],
+    packages: cdkModules,
+    only: { esbuild: "cdk/bundle.ts" },
   },
   manifest: { ours: ["manifest", "core"], packages: ["croner", "yaml", "zod", "zod/mini"] },
   local: {

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const root = resolve(import.meta.dirname, "..");
@@ -42,11 +42,12 @@ describe("the package", () => {
         "schemas/keyturn.schema.json",
         "dist/agent/index.js",
         "dist/agent/index.d.ts",
+        "dist/bundles/rotate-postgres-alternating/index.mjs",
       ]),
     );
     const foreign = packed.filter(
       (path) =>
-        !/^(dist\/(agent|cli|core|functions|local|manifest|notify|rotators|telemetry)\/.+\.(js|d\.ts)|cli\/[a-z-]+\.mjs|dashboards\/[a-z]+\.(json|yaml)|schemas\/(cli\/)?[a-z-]+\.schema\.json|[^/]+)$/.test(
+        !/^(dist\/(agent|cdk|cli|core|functions|local|manifest|notify|rotators|telemetry)\/.+\.(js|d\.ts)|dist\/bundles\/[a-z-]+\/index\.mjs|dist\/bundles\/[a-z-]+\.map|cli\/[a-z-]+\.mjs|dashboards\/[a-z]+\.(json|yaml)|schemas\/(cli\/)?[a-z-]+\.schema\.json|[^/]+)$/.test(
           path,
         ),
     );
@@ -106,6 +107,9 @@ describe("the package", () => {
     });
     const use = 'import { connect } from "keyturn/agent";\nexport const mustFail: string = connect;\n';
     writeFileSync(join(user(), "user.mts"), entries.join("") + use);
+    // Whoever imports keyturn/cdk has the CDK.
+    const installed = ["aws-cdk-lib", "constructs"].map((name) => join(user(), "node_modules", name));
+    for (const place of installed) symlinkSync(join(root, "node_modules", basename(place)), place);
     const flags = [
       "--noEmit",
       "--strict",
@@ -120,6 +124,7 @@ describe("the package", () => {
     ];
     const roots = ["--typeRoots", join(root, "node_modules", "@types")];
     const { stdout } = spawnSync(tsc, [...flags, ...roots, "user.mts"], { cwd: user(), encoding: "utf8" });
+    for (const place of installed) rmSync(place);
     // The one error that is asked for shows that the types were read, and are not `any`.
     const errors = stdout.split("\n").filter((line) => line.includes("error TS"));
     expect(errors).toEqual([expect.stringMatching(/^user\.mts.*TS2322/)]);

@@ -1,0 +1,95 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build, type Plugin } from "esbuild";
+import { renderRegistry } from "../rotators/generate.ts";
+import { rotatorTypes } from "../rotators/registry.ts";
+
+/** What a function is bundled from. */
+interface Bundle {
+  /** In functions/, without its ending. */
+  readonly entry: string;
+  /** The credential types whose drivers it holds. */
+  readonly types: readonly string[];
+}
+
+/** What CommonJS modules inside ask for, and an ES module does not have by itself. */
+const banner = `import { createRequire } from "node:module";const require = createRequire(import.meta.url);`;
+
+const functionsFolder = join(import.meta.dirname, "../functions");
+
+/** Every function that is deployed, by the name of its bundle: one for each credential type, and those that know none. */
+export function bundles(types: readonly string[] = rotatorTypes): ReadonlyMap<string, Bundle> {
+  return new Map<string, Bundle>([
+    ...types.map((type) => [`rotate-${type}`, { entry: "rotate", types: [type] }] as const),
+    ...["schedule", "revoke", "enrol"].map((entry) => [entry, { entry, types: [] }] as const),
+  ]);
+}
+
+function entryOf(entry: string): string {
+  return join(functionsFolder, `${entry}.ts`);
+}
+
+interface Bundled {
+  readonly code: string;
+  /** Kept apart: nobody waits for it when a function starts. */
+  readonly map: string;
+  /** The files that it was made of, as seen from the checkout. */
+  readonly inputs: readonly string[];
+}
+
+/** One file for one function, with nothing in it that the function does not import. The same sources make the same bytes. */
+export async function bundle(entryPoint: string, types: readonly string[]): Promise<Bundled> {
+  const { outputFiles, metafile } = await build({
+    entryPoints: [entryPoint],
+    absWorkingDir: join(import.meta.dirname, ".."),
+    outfile: "index.mjs",
+    bundle: true,
+    write: false,
+    minify: true,
+    metafile: true,
+    platform: "node",
+    target: "node24",
+    format: "esm",
+    mainFields: ["module", "main"],
+    sourcemap: "external",
+    legalComments: "none",
+    banner: { js: banner },
+    // Drivers try for these and go on without them.
+    external: ["pg-native", "pg-cloudflare"],
+    plugins: [onlyTypes(types)],
+    logLevel: "silent",
+  });
+  const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? "";
+  return { code: textOf(".mjs"), map: textOf(".map"), inputs: Object.keys(metafile.inputs) };
+}
+
+/** Writes one bundle to `<folder>/<name>/index.mjs`, and its map beside the folder. */
+export async function writeBundle(name: string, folder: string): Promise<void> {
+  const found = bundles().get(name);
+  if (found === undefined) throw new Error(`there is no bundle ${name}`);
+  const { code, map } = await bundle(entryOf(found.entry), found.types);
+  mkdirSync(join(folder, name), { recursive: true });
+  writeFileSync(join(folder, name, "index.mjs"), code);
+  writeFileSync(join(folder, `${name}.map`), map);
+}
+
+/** The registry of all types becomes one of these types: what it does not name is not bundled. */
+function onlyTypes(types: readonly string[]): Plugin {
+  return {
+    name: "only-types",
+    setup: ({ onLoad }) => {
+      onLoad({ filter: /[\\/]rotators[\\/]registry\.ts$/ }, () => ({
+        contents: renderRegistry(types),
+        loader: "ts",
+      }));
+    },
+  };
+}
+
+if (import.meta.main) {
+  const [folder = join(import.meta.dirname, "../dist/bundles"), ...names] = process.argv.slice(2);
+  const isThere = (name: string) => existsSync(entryOf(bundles().get(name)?.entry ?? ""));
+  for (const name of names.length > 0 ? names : [...bundles().keys()].filter(isThere)) {
+    await writeBundle(name, folder);
+  }
+}

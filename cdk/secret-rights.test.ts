@@ -1,0 +1,142 @@
+import { App, Stack } from "aws-cdk-lib";
+import { Template } from "aws-cdk-lib/assertions";
+import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { describe, expect, it } from "vitest";
+import { KeyturnAccount } from "./account.ts";
+import { credentialTypes } from "./credential-types.ts";
+import { Names } from "./names.ts";
+import { patternsFor } from "./patterns.ts";
+import { plan, secretOf } from "./sample-plan.contract.ts";
+import { attach, neededRights, secretRights } from "./secret-rights.ts";
+
+function newStack(): Stack {
+  const app = new App({ context: { "@aws-cdk/core:enablePartitionLiterals": true } });
+  return new Stack(app, "Some", { env: { account: "111122223333", region: "eu-west-1" } });
+}
+
+function attached(stack: Stack, count: number) {
+  const secrets = Array.from({ length: count }, (_, index) => secretOf(`team-${index}/database/${index}`));
+  const role = new Role(stack, "Role", { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
+  return attach(
+    stack,
+    role,
+    "the secrets",
+    secretRights(stack, "prod", "postgres-alternating", secrets, "name"),
+  );
+}
+
+describe("rights on secrets", () => {
+  it("are as many policies as IAM makes them be, none too long, and every secret is in one", () => {
+    const stack = newStack();
+    attached(stack, 300);
+    const policies = Object.values(Template.fromStack(stack).findResources("AWS::IAM::ManagedPolicy"));
+    expect(policies.length).toBeGreaterThan(2);
+    const texts = policies.map(({ Properties }) => JSON.stringify(Properties.PolicyDocument));
+    for (const text of texts) expect(text.length).toBeLessThanOrEqual(6_144);
+    for (let index = 0; index < 300; index += 1) {
+      expect(texts.some((text) => text.includes(`:secret:team-${index}/database/${index}-??????`))).toBe(
+        true,
+      );
+    }
+  });
+
+  it("that need more policies than a role has are refused with what to do", () => {
+    expect(() => attached(newStack(), 2_000)).toThrow(/a role has 10: tag the secrets.*secretsBy: "tag"/);
+  });
+
+  it("go by tags where they are asked to: whose, of which type, and of which tenants", () => {
+    const secrets = [secretOf("a"), secretOf("b", { tenant: "bolt" })];
+    const [rotated] = secretRights(newStack(), "prod", "postgres-alternating", secrets, "tag");
+    expect(rotated?.toJSON()).toMatchObject({
+      Resource: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:*",
+      Condition: {
+        StringEquals: {
+          "aws:ResourceTag/keyturn:installation": "prod",
+          "aws:ResourceTag/keyturn:type": "postgres-alternating",
+          "aws:ResourceTag/keyturn:tenant": ["acme", "bolt"],
+        },
+      },
+    });
+    const [open] = secretRights(
+      newStack(),
+      "prod",
+      "postgres-alternating",
+      [secretOf("a", { tenant: undefined })],
+      "tag",
+    );
+    expect(JSON.stringify(open?.toJSON())).not.toContain("keyturn:tenant");
+  });
+
+  it("of a type on AWS name the thing itself; whoever has an administering login needs none", () => {
+    const rotator = credentialTypes.get("aws-iam-access-key");
+    if (rotator === undefined) throw new Error("there is no such type");
+    const uploader = { type: rotator.type, config: { userName: "uploader", region: "eu-west-1" } };
+    const rights = (admin: string | undefined, config: unknown = uploader.config) =>
+      neededRights(newStack(), rotator, [secretOf("partner/uploader", { ...uploader, config, admin })]);
+    expect(rights(undefined).map(({ resources }) => resources)).toEqual([
+      ["arn:aws:iam::111122223333:user/uploader"],
+    ]);
+    expect(rights("partner/admin")).toEqual([]);
+    expect(() => rights(undefined, { userName: "*", region: "eu-west-1" })).toThrow(
+      /partner\/uploader.*cannot stand in the ARN/,
+    );
+  });
+});
+
+it("another account lets in the functions of this installation, for its own secrets", () => {
+  const stack = newStack();
+  new KeyturnAccount(stack, "Account", { plan, hub: "999900001111" });
+  const template = Template.fromStack(stack);
+  template.hasResourceProperties("AWS::IAM::Role", {
+    AssumeRolePolicyDocument: {
+      Statement: [
+        {
+          Action: "sts:AssumeRole",
+          Effect: "Allow",
+          Principal: { AWS: "arn:aws:iam::999900001111:root" },
+          Condition: {
+            StringEquals: {
+              "aws:PrincipalTag/keyturn:installation": "prod",
+              "aws:PrincipalTag/keyturn:part": [
+                "aws-iam-access-key",
+                "postgres-alternating",
+                "postgres-password",
+              ],
+            },
+          },
+        },
+      ],
+    },
+  });
+});
+
+describe("patterns", () => {
+  const patternOf = (subject: readonly string[] | undefined) => ({ source: ["dev.keyturn"], subject });
+
+  it("hold every name, and are never longer than EventBridge takes", () => {
+    const names = Array.from({ length: 200 }, (_, index) => `team-${index}/database`);
+    const patterns = patternsFor(names, patternOf);
+    expect(patterns.flatMap(({ subject = [] }) => subject)).toEqual(names);
+    for (const pattern of patterns) expect(JSON.stringify(pattern).length).toBeLessThanOrEqual(2_048);
+    expect(patterns.length).toBeLessThan(4);
+  });
+
+  it("match everything where there would be too many", () => {
+    const names = Array.from({ length: 2_000 }, (_, index) => `team-${index}/database`);
+    expect(patternsFor(names, patternOf)).toEqual([patternOf(undefined)]);
+  });
+});
+
+describe("names", () => {
+  it.each(["Prod", "1st", "a--b", "", "a23456789012345678901"])("refuse the installation %j", (name) => {
+    expect(() => new Names(name)).toThrow(/cannot name an installation/);
+  });
+
+  it("of a function that are too long are refused", () => {
+    expect(() => new Names("prod").function("a".repeat(60))).toThrow(/64 characters fit/);
+  });
+
+  it("of a bucket fit for the longest installation and region", () => {
+    expect(new Names("a".repeat(20)).bucket("111122223333", "ap-southeast-2").length).toBeLessThanOrEqual(63);
+  });
+});

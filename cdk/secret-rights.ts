@@ -1,0 +1,149 @@
+import { Stack } from "aws-cdk-lib";
+import { ManagedPolicy, type PolicyStatement, type Role } from "aws-cdk-lib/aws-iam";
+import type { Construct } from "constructs";
+import { KeyturnError } from "../core/errors.ts";
+import type { Rotator } from "../core/rotator.ts";
+import { type PlannedSecret, references } from "./plan.ts";
+import { allow, secretArn } from "./rights.ts";
+
+/** What a rotation does with a secret of its own. */
+const rotated = [
+  "secretsmanager:DescribeSecret",
+  "secretsmanager:GetSecretValue",
+  "secretsmanager:ListSecretVersionIds",
+  "secretsmanager:PutSecretValue",
+  "secretsmanager:RotateSecret",
+  "secretsmanager:UpdateSecretVersionStage",
+];
+
+/** What it does with the administering login of one. */
+const read = [
+  "secretsmanager:DescribeSecret",
+  "secretsmanager:GetSecretValue",
+  "secretsmanager:ListSecretVersionIds",
+];
+
+/** How a function's secrets are named to IAM: each by its ARN, or all of them by the tags that they bear. */
+export type SecretsBy = "name" | "tag";
+
+/** The rights on the secrets of one type. */
+export function secretRights(
+  scope: Construct,
+  installation: string,
+  type: string,
+  secrets: readonly PlannedSecret[],
+  by: SecretsBy,
+): readonly PolicyStatement[] {
+  const { own, admin } = references(secrets);
+  const arns = (refs: readonly string[]) => refs.map((ref) => secretArn(scope, ref));
+  const readAdmins = admin.length === 0 ? [] : [allow(read, arns(admin))];
+  if (by === "name") return [allow(rotated, arns(own)), ...readAdmins];
+  const tenants = [...new Set(secrets.flatMap(({ tenant }) => tenant ?? []))].toSorted();
+  const isTenanted = secrets.every(({ tenant }) => tenant !== undefined);
+  return [
+    allow(rotated, [secretArn(scope, "*").replace(/-\?+$/, "")], {
+      StringEquals: {
+        "aws:ResourceTag/keyturn:installation": installation,
+        "aws:ResourceTag/keyturn:type": type,
+        ...(isTenanted ? { "aws:ResourceTag/keyturn:tenant": tenants } : {}),
+      },
+    }),
+    ...readAdmins,
+  ];
+}
+
+/** What a type says that it needs of AWS, for the secrets that there are. */
+export function neededRights(
+  scope: Construct,
+  rotator: Rotator,
+  secrets: readonly PlannedSecret[],
+): readonly PolicyStatement[] {
+  // Those that have an administering login sign by that one.
+  const own = secrets.filter(({ admin }) => admin === undefined);
+  if (own.length === 0) return [];
+  return (rotator.needs.aws ?? []).map(({ actions, resource }) => {
+    const resources = own.map((secret) => filledIn(scope, resource, rotator, secret));
+    return allow(actions, [...new Set(resources)].toSorted());
+  });
+}
+
+/** An ARN of a type's needs, with the fields of a config in their places as the type itself would read them. */
+function filledIn(scope: Construct, resource: string, rotator: Rotator, secret: PlannedSecret): string {
+  const parsed = rotator.config.safeParse(secret.config);
+  const { partition, account } = Stack.of(scope);
+  const fields: Readonly<Record<string, unknown>> = { ...Object(parsed.data), partition, account };
+  return resource.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const value = fields[name];
+    if (typeof value === "string" && !/[*?$]/.test(value.replaceAll(/\$\{Token\[[^\]]*\]\}/g, "")))
+      return value;
+    throw new KeyturnError(
+      "config-invalid",
+      `${secret.ref}: its ${name} cannot stand in the ARN ${resource}`,
+    );
+  });
+}
+
+/** IAM's own limits: characters of a managed policy, white space not counted, and managed policies of a role. */
+const policyMax = 6_144;
+const policiesMax = 10;
+
+/** Puts statements into as many managed policies as they need, and says what to do where they are too many. */
+export function attach(
+  scope: Construct,
+  role: Role,
+  description: string,
+  statements: readonly PolicyStatement[],
+): readonly ManagedPolicy[] {
+  const packed = pack(scope, statements);
+  if (packed.length > policiesMax) {
+    throw new KeyturnError(
+      "config-invalid",
+      `${description}: its secrets need ${packed.length} policies, and a role has ${policiesMax}: tag the secrets, and name them by tag (secretsBy: "tag")`,
+    );
+  }
+  return packed.map(
+    (some, index) =>
+      new ManagedPolicy(scope, `Secrets${index === 0 ? "" : index + 1}`, {
+        description,
+        statements: [...some],
+        roles: [role],
+      }),
+  );
+}
+
+/** Statements in groups that each fit into a managed policy; one with many resources is taken apart. */
+export function pack(
+  scope: Construct,
+  statements: readonly PolicyStatement[],
+): readonly (readonly PolicyStatement[])[] {
+  const groups: PolicyStatement[][] = [];
+  let room = 0;
+  for (const statement of statements.flatMap(apart)) {
+    const size = sizeOf(scope, statement);
+    const group = groups.at(-1);
+    if (group === undefined || size > room) {
+      groups.push([statement]);
+      room = policyMax - envelope - size;
+    } else {
+      group.push(statement);
+      room -= size;
+    }
+  }
+  return groups;
+}
+
+const envelope = '{"Version":"2012-10-17","Statement":[]}'.length;
+const resourcesAtOnce = 40;
+
+function apart(statement: PolicyStatement): readonly PolicyStatement[] {
+  const { resources } = statement;
+  if (resources.length <= resourcesAtOnce) return [statement];
+  return Array.from({ length: Math.ceil(resources.length / resourcesAtOnce) }, (_, at) =>
+    statement.copy({ resources: resources.slice(at * resourcesAtOnce, (at + 1) * resourcesAtOnce) }),
+  );
+}
+
+/** What stands for an account or a partition until the stack is deployed is longer than that, so this is never too little. */
+function sizeOf(scope: Construct, statement: PolicyStatement): number {
+  return JSON.stringify(Stack.of(scope).resolve(statement.toStatementJson())).length + 1;
+}
