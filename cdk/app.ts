@@ -13,8 +13,7 @@ import { planOf } from "./plan.ts";
 const app = new App({ context: { "@aws-cdk/core:enablePartitionLiterals": true } });
 const plan = planOf(said("manifest") ?? "keyturn.yaml", said("store"));
 const { installation, account, region } = plan;
-const stack = new Stack(app, "Keyturn", {
-  stackName: `keyturn-${installation}`,
+const stack = new Stack(app, `keyturn-${installation}`, {
   description: `Keyturn: rotates the credentials of ${installation}`,
   env: { account, region },
   terminationProtection: said("terminationProtection") !== "false",

@@ -26,7 +26,12 @@ const OutputsFile = z.record(z.string(), z.record(z.string(), z.string()));
 /** Deploys a stack by the CDK's own command, as a person would, and tells its outputs. Again is an update. */
 export async function deploy(config: AwsConfig, app: CdkApp): Promise<Outputs> {
   if (!(await isBootstrapped(config)))
-    await cdk(config, () => ["bootstrap", `aws://${account}/${config.region}`]);
+    // With the app named, or the CDK would run the one that the checkout's own cdk.json names.
+    await cdk(config, (folder) => [
+      "bootstrap",
+      `aws://${account}/${config.region}`,
+      ...appOptions(app, folder),
+    ]);
   const outputs = await cdk(config, (folder) => [
     ...["deploy", app.stack, ...appOptions(app, folder)],
     ...["--require-approval=never", `--outputs-file=${join(folder, outputsName)}`],
