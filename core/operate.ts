@@ -11,11 +11,21 @@ import { type Answer, answer, type Request } from "./request.ts";
 import type { Secret } from "./secret.ts";
 import { rotationOf, type Surroundings, stay } from "./transition.ts";
 
+export interface RequestOptions {
+  /** What `reconcile` is told by its `begin`: a rotation that could begin at once is wished for, and begins when a worker has told who begins it. */
+  readonly beginsElsewhere?: boolean;
+}
+
 /**
  * Records a request, whoever is at work: only the record changes, so it is done at once. `reconcile` carries it out.
  * The first request for a secret puts it under Keyturn.
  */
-export async function request(ref: string, ports: Ports, what: Request): Promise<Answer> {
+export async function request(
+  ref: string,
+  ports: Ports,
+  what: Request,
+  { beginsElsewhere = false }: RequestOptions = {},
+): Promise<Answer> {
   const managed = managedSecret(ports, ref);
   const { overlap } = await ports.rotators.load(managed.type);
   // An emergency is never kept waiting by a check: whatever is wrong shows when it is carried out.
@@ -29,6 +39,7 @@ export async function request(ref: string, ports: Ports, what: Request): Promise
       overlap,
       now: ports.clock.now(),
       newId: newId(ports.random),
+      beginsElsewhere,
     };
     const objection = await objectionOf(record, what, managed, ports);
     if (objection !== undefined) return { ...stay(record), answer: "refused", why: objection };

@@ -1,5 +1,6 @@
 import { commit, flush } from "./commit.ts";
 import { type Action, decide, needsFleet, type StepName, scheduled } from "./decide.ts";
+import { beginsByItself, type Driven, leave, patienceMs } from "./driven.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { type FleetView, viewFleet } from "./fleet.ts";
 import { newId } from "./identifier.ts";
@@ -22,6 +23,13 @@ export interface ReconcileOptions {
   readonly until?: number;
   /** How often scheduled rotations may begin; courtesy to the targets, kept by whoever reconciles. Requests are never held up. */
   readonly quota?: { opensAt(now: number): number; took(now: number): void };
+  /**
+   * Asks whoever begins rotations on this platform to begin one, under an id of its own; false: nobody else does. Without it they begin here.
+   * Not asked for rollbacks and emergencies.
+   */
+  readonly begin?: (record: RotationRecord) => Promise<boolean>;
+  /** Takes the steps of one rotation only, so far and no further, and begins nothing by itself. */
+  readonly driven?: Driven;
   /** Told of every change, after it is saved, with the record as it was before. */
   readonly observe?: (transition: Transition, before: RotationRecord) => void;
   /** Runs around every step: carries it out once, and gives back what it came to. */
@@ -73,12 +81,14 @@ class Run {
   readonly #options: ReconcileOptions;
   readonly #redactor = new Redactor();
   #session = new Session();
+  #begin: ReconcileOptions["begin"];
 
   constructor(ports: Ports, managed: ManagedSecret, rotator: Rotator, options: ReconcileOptions) {
     this.#ports = { ...ports, log: redactingLog(ports.log, this.#redactor) };
     this.#managed = managed;
     this.#rotator = rotator;
     this.#options = options;
+    this.#begin = options.begin;
   }
 
   async close(): Promise<void> {
@@ -106,10 +116,15 @@ class Run {
     if (other !== undefined) return { result: "busy", until: other, record: loaded.record };
     const record = await flush(this.#ports, loaded.record);
     const action = decide(record, await this.#fleet(record), this.#around());
+    const left = leave(action, record, this.#options.driven, this.#around());
+    if (left !== undefined) return this.#rest(loaded, left.record, left.until);
     switch (action.do) {
       case "wait":
         return this.#rest(loaded, record, action.until);
       case "change":
+        if (this.#begin !== undefined && beginsByItself(action)?.kind === "rotate") {
+          return this.#beginElsewhere(loaded, record, action.transition, this.#begin);
+        }
         // Before anything is waited for: others who ask meanwhile must find it counted.
         this.#countScheduled(action.transition);
         await this.#save(loaded.revision, this.#leased(action.transition), record);
@@ -128,6 +143,35 @@ class Run {
         return undefined;
       }
     }
+  }
+
+  /**
+   * The wish is on record before anybody is asked, and nobody has the lease: whoever begins it may do so before the answer comes. Where nothing
+   * comes of it, it is asked for again after a while.
+   */
+  async #beginElsewhere(
+    loaded: Loaded,
+    record: RotationRecord,
+    { record: begun }: Transition,
+    begin: NonNullable<ReconcileOptions["begin"]>,
+  ): Promise<Reconciled | undefined> {
+    const { clock, journal, log } = this.#ports;
+    const { requestedBy = scheduled } = rotationOf(begun.state) ?? {};
+    const wish = record.wish ?? { kind: "rotate" as const, requestedBy, at: clock.now() };
+    const again = clock.now() + patienceMs(this.#managed.policy);
+    const rested = await this.#rest(loaded, { ...record, wish }, again);
+    try {
+      if (!(await begin(rested.record))) {
+        this.#begin = undefined;
+        return undefined;
+      }
+    } catch (thrown) {
+      const { code, message } = asKeyturnError(thrown);
+      log("warn", `${record.ref} is due, and its rotation did not begin`, { code, message });
+      return rested;
+    }
+    const { record: after } = (await journal.load(record.ref)) ?? rested;
+    return { result: "waiting", until: after.dueAt ?? undefined, record: after };
   }
 
   #traced(action: Extract<Action, { do: "step" | "settle" }>, record: RotationRecord): Promise<Outcome> {

@@ -29,6 +29,8 @@ export const Rotation = z.object({
   aside: z.optional(z.array(z.string())),
   /** Of a cutover type: since when the target may refuse the old value, which is current until finish. */
   cutSince: z.optional(z.number()),
+  /** Somebody else takes its steps one by one: until then nobody does so by itself. A rotation that has it goes by an id that was given from outside. */
+  handsOffUntil: z.optional(z.number()),
 });
 export type Rotation = z.infer<typeof Rotation>;
 
@@ -133,6 +135,8 @@ export const RotationRecord = z.object({
   wish: z.optional(Wish),
   /** Versions that imports have saved, or may still save, which have not come to their end; until an import has, or a rotation has seen to them. */
   importing: z.optional(z.array(z.string())),
+  /** The last ids given from outside of which nothing came: no rotation begins by them again. */
+  closed: z.optional(z.array(z.string())),
   paused: z.optional(Paused),
   /** Those that are over are dropped when the next one comes. */
   holds: z._default(z.array(Hold), []),

@@ -77,6 +77,9 @@ function rotate(record: RotationRecord, by: string, around: Surroundings): Answe
         const versions = record.debts.map((debt) => debt.version).join(", ");
         return wish(record, "rotate", by, `not yet proven refused, and paid first: ${versions}`, around);
       }
+      if (around.beginsElsewhere === true) {
+        return wish(record, "rotate", by, "it begins as soon as a worker has told who begins it", around);
+      }
       return began(
         begin(record, { kind: "rotate", urgent: false, requestedBy: by }, around),
         "rotation begins",

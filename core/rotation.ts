@@ -1,4 +1,5 @@
 import { seenRefused, settled } from "./debt.ts";
+import { closing } from "./driven.ts";
 import { foreignCandidate } from "./foreign-candidate.ts";
 import type { Failure, Outcome } from "./outcome.ts";
 import type { Rotation, RotationRecord, State, VersionMark } from "./record.ts";
@@ -139,7 +140,8 @@ function undone(record: RotationRecord, rotation: Rotation, around: Surroundings
   const note = { action: "undo.done", detail: "", version: rotation.id };
   const { restores } = rotation;
   if (restores !== undefined && !isCompromised(record, restores)) {
-    return andThen(stay(record, note), (ended) => backToGrace(ended, rotation, restores, around));
+    const left = { ...record, ...closing(record, rotation) };
+    return andThen(stay(left, note), (ended) => backToGrace(ended, rotation, restores, around));
   }
   const mark = candidateOf(rotation);
   const nothing = { sessionsEnded: 0, survives: [] };
@@ -152,6 +154,7 @@ function undone(record: RotationRecord, rotation: Rotation, around: Surroundings
     compromised: seenRefused(record, mark, { ...nothing, now }),
     scheduleFailures,
     scheduleNotBefore: now + pauseMs,
+    ...closing(record, rotation),
   };
   // A rollback that never saved its candidate has proven nothing of the value that it wanted back.
   const alive = rotation.pending === undefined ? restores : undefined;

@@ -10,6 +10,8 @@ export interface Surroundings {
   readonly newId: string;
   /** No scheduled rotation begins before this time, so that many that are due at once do not overwhelm a target. Absent: now. */
   readonly quotaOpensAt?: number;
+  /** Somebody else begins rotations, under an id of its own, when it is told to. Absent: they begin here. */
+  readonly beginsElsewhere?: boolean;
 }
 
 /** A line for the audit. */

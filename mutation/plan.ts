@@ -44,6 +44,13 @@ export const plans: readonly Plan[] = [
     tests: ["core/operate.test.ts", "core/operate-whole.test.ts"],
     leastPercent: 95,
   },
+  {
+    source: "core/native.ts",
+    tests: ["core/native-whole.test.ts", "core/native-trouble.test.ts"],
+    leastPercent: 95,
+  },
+  { source: "core/native-request.ts", tests: ["core/native-request.test.ts"], leastPercent: 95 },
+  { source: "core/driven.ts", tests: ["core/driven.test.ts"], leastPercent: 95 },
   { source: "core/admin.ts", tests: ["core/admin.test.ts"], leastPercent: 95 },
   { source: "core/direct.ts", tests: ["core/direct.test.ts", "core/direct-whole.test.ts"], leastPercent: 95 },
   { source: "core/inquire.ts", tests: ["core/inquire.test.ts"], leastPercent: 95 },
