@@ -17,6 +17,7 @@ import { openEventBus } from "./event-bus.ts";
 import { readFingerprinter } from "./fingerprinter.ts";
 import { openJournal } from "./journal.ts";
 import { log } from "./log.ts";
+import { RotationTokens } from "./native-rotation.ts";
 import { awsSecretStore } from "./secret-store.ts";
 import { secretsManagerClient } from "./secrets-client.ts";
 import { type WorkQueues, workQueues } from "./work-queues.ts";
@@ -39,6 +40,7 @@ export interface Installed {
   readonly auditKeys: AuditKeys;
   readonly sqs: SQSClient;
   readonly secrets: SecretsManagerClient;
+  readonly rotationTokens: RotationTokens;
 }
 
 const clock: Clock = {
@@ -52,11 +54,17 @@ const clock: Clock = {
 export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Installed> {
   const said = readEnvironment(Environment, environment);
   const deployed = readDeployed(environment.KEYTURN_DEPLOYMENT);
+  const rotationTokens = new RotationTokens();
   const [secrets, sqs] = [secretsManagerClient(), new SQSClient()];
   const bucket = { client: new S3Client(), bucket: said.KEYTURN_AUDIT_BUCKET };
   const ports: Ports = {
     installation: said.KEYTURN_INSTALLATION,
-    store: awsSecretStore({ client: secrets, clock, log }),
+    store: awsSecretStore({
+      client: secrets,
+      clock,
+      log,
+      rotationToken: (_, rotationId) => rotationTokens.of(rotationId),
+    }),
     journal: openJournal({ client: new DynamoDBClient(), name: said.KEYTURN_TABLE }),
     bus: openEventBus({ client: new EventBridgeClient(), bus: said.KEYTURN_BUS }),
     audit: openAuditLog(bucket),
@@ -74,5 +82,6 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
     auditKeys: openAuditKeys(new KMSClient(), said.KEYTURN_AUDIT_KEY),
     sqs,
     secrets,
+    rotationTokens,
   };
 }

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { KeyturnError } from "../core/errors.ts";
 import { request } from "../core/operate.ts";
 import { reconcile } from "../core/reconcile.ts";
+import { every } from "../core/schedule.ts";
 import { memoryPorts } from "../local/memory-ports.ts";
 import { modelTarget } from "../local/model-target.ts";
 import { takeWork } from "./working.ts";
@@ -22,15 +23,25 @@ function installed(leftMs = 60_000) {
   const memory = memoryPorts(target.bothLive);
   const ordered: [ref: string, afterMs: number | undefined][] = [];
   const queues = { order: async (name: string, afterMs?: number) => void ordered.push([name, afterMs]) };
+  const begun: string[] = [];
+  const elsewhere = { is: false };
+  const begin = async (name: string) => {
+    if (elsewhere.is) begun.push(name);
+    return elsewhere.is;
+  };
   const invocation = { awsRequestId: "r1", getRemainingTimeInMillis: () => leftMs };
   const take = async (...bodies: readonly string[]) => {
     const Records = bodies.map((body, index) => record(`m${index}`, body));
-    const { batchItemFailures } = await takeWork({ ports: memory.ports, queues }, { Records }, invocation);
+    const { batchItemFailures } = await takeWork(
+      { ports: memory.ports, queues, begin },
+      { Records },
+      invocation,
+    );
     return batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
   };
   const phase = async () => (await memory.ports.journal.load(ref))?.record.state.phase;
   const ask = (kind: "rotate") => request(ref, memory.ports, { kind, by: "test" });
-  return { ...memory, target, ordered, take, phase, ask };
+  return { ...memory, target, ordered, take, phase, ask, begun, elsewhere };
 }
 
 const message = JSON.stringify({ ref });
@@ -80,6 +91,21 @@ test("what another worker has in hand is left to it", async () => {
   });
   expect(await meanwhile).toEqual([]);
   expect(ordered).toEqual([]);
+});
+
+test("what is due by its schedule is begun by whoever begins rotations there, and here where nobody does", async () => {
+  const { take, ask, begun, elsewhere, phase, clock, managed } = installed();
+  await ask("rotate");
+  await take(message);
+  Object.assign(managed.policy, { schedule: every(1_000) });
+  clock.advance(2_000);
+  elsewhere.is = true;
+  await take(message);
+  expect([begun, await phase()]).toEqual([[ref], "idle"]);
+  elsewhere.is = false;
+  clock.advance(600_000);
+  await take(message);
+  expect([begun, await phase()]).toEqual([[ref], "grace"]);
 });
 
 test("what fails comes again alone, and what names no secret of ours says so", async () => {

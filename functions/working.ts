@@ -5,8 +5,15 @@ import type { Ports } from "../core/ports.ts";
 import { managedSecret, reconcile } from "../core/reconcile.ts";
 import { Work, type WorkQueues } from "./work-queues.ts";
 
+export interface Working {
+  readonly ports: Ports;
+  readonly queues: WorkQueues;
+  /** Asks whoever begins rotations here to begin one; false: nobody else does. */
+  readonly begin: (ref: string) => Promise<boolean>;
+}
+
 /** What runs a function says of this one run of it. */
-interface Invocation {
+export interface Invocation {
   readonly awsRequestId: string;
   getRemainingTimeInMillis(): number;
 }
@@ -18,17 +25,17 @@ const recordingMs = 5_000;
 
 /** Works on the secrets that a batch of a type's queue names. What fails comes again, alone. */
 export async function takeWork(
-  { ports, queues }: { readonly ports: Ports; readonly queues: WorkQueues },
+  working: Working,
   { Records }: SQSEvent,
   invocation: Invocation,
 ): Promise<SQSBatchResponse> {
   const failed: string[] = [];
   for (const { messageId, body } of Records) {
     try {
-      await workOn(refIn(body), ports, queues, invocation);
+      await workOn(refIn(body), working, invocation);
     } catch (thrown) {
       const { code, message: reason } = asKeyturnError(thrown);
-      ports.log("error", "work on a secret failed, and is taken up again", {
+      working.ports.log("error", "work on a secret failed, and is taken up again", {
         code,
         reason,
         message: messageId,
@@ -42,14 +49,17 @@ export async function takeWork(
 /** Brings a secret as far as it goes in the time that is left, and says where it is then. */
 export async function workOn(
   ref: string,
-  ports: Ports,
-  queues: WorkQueues,
+  { ports, queues, begin }: Working,
   { awsRequestId, getRemainingTimeInMillis }: Invocation,
 ): Promise<string> {
   const { stepDeadlineMs } = managedSecret(ports, ref).policy;
   const leftMs = getRemainingTimeInMillis() - stepDeadlineMs - recordingMs;
   const until = ports.clock.now() + Math.max(0, leftMs);
-  const worked = await reconcile(ref, ports, { worker: `lambda ${awsRequestId}`, until });
+  const worked = await reconcile(ref, ports, {
+    worker: `lambda ${awsRequestId}`,
+    until,
+    begin: () => begin(ref),
+  });
   const { phase } = worked.record.state;
   // Who is at it sees to what comes next; should it be gone, the tick finds it when its lease has ended.
   if (worked.result === "busy" || worked.until === undefined) return phase;

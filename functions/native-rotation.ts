@@ -1,0 +1,174 @@
+import {
+  DescribeSecretCommand,
+  RotateSecretCommand,
+  type SecretsManagerClient,
+} from "@aws-sdk/client-secrets-manager";
+import * as z from "zod/mini";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { newId } from "../core/identifier.ts";
+import { type NativeStep, nativeStep } from "../core/native.ts";
+import type { Ports } from "../core/ports.ts";
+import { Secret } from "../core/secret.ts";
+import { awsErrorName } from "./aws-errors.ts";
+import { translateSecretsManager } from "./secret-errors.ts";
+
+/** Both spellings that AWS has for its steps: its documents say `createSecret`, and some of its examples `create_secret`. */
+const steps: Readonly<Record<string, NativeStep>> = {
+  createSecret: "create",
+  create_secret: "create",
+  setSecret: "set",
+  set_secret: "set",
+  testSecret: "test",
+  test_secret: "test",
+  finishSecret: "finish",
+  finish_secret: "finish",
+};
+
+/** https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html */
+const NativeEvent = z.object({
+  Step: z.string(),
+  SecretId: z.string(),
+  ClientRequestToken: z.string().check(z.minLength(32), z.maxLength(64)),
+  RotationToken: z.optional(z.string()),
+});
+
+/** What Secrets Manager gives to a rotation that it drives for another's sake; it is sent along with the value, and shown to nobody. */
+export class RotationTokens {
+  readonly #tokens = new Map<string, Secret>();
+
+  of(rotationId: string): Secret | undefined {
+    return this.#tokens.get(rotationId);
+  }
+
+  /** For as long as the work lasts. */
+  async during<Result>(
+    rotationId: string,
+    token: Secret | undefined,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    if (token !== undefined) this.#tokens.set(rotationId, token);
+    try {
+      return await work();
+    } finally {
+      this.#tokens.delete(rotationId);
+    }
+  }
+}
+
+interface Native {
+  readonly ports: Ports;
+  readonly rotationTokens: RotationTokens;
+}
+
+/** Between the last step and the end of the invocation something is written down. */
+const recordingMs = 3_000;
+
+/** Whether it is Secrets Manager that calls. */
+export function isNative(event: unknown): boolean {
+  return typeof event === "object" && event !== null && "Step" in event;
+}
+
+/**
+ * One of the four steps that Secrets Manager asks for. Returns when it is done. What it throws is seen in the console and in CloudTrail's
+ * RotationFailed: it says what to do, and holds no value; Secrets Manager asks for the step again, some times.
+ */
+export async function rotateNatively(
+  { ports, rotationTokens }: Native,
+  event: unknown,
+  leftMs: number,
+): Promise<void> {
+  try {
+    const { Step, SecretId, ClientRequestToken: token, RotationToken } = readEvent(event);
+    const step = steps[Step];
+    if (step === undefined)
+      throw new KeyturnError("input-invalid", "Secrets Manager asks for a step that nobody knows");
+    const ref = refOf(SecretId, ports);
+    const until = ports.clock.now() + Math.max(0, leftMs - recordingMs);
+    const given = RotationToken === undefined ? undefined : new Secret(RotationToken);
+    await rotationTokens.during(token, given, () => nativeStep({ step, ref, token }, ports, { until }));
+    ports.log("info", `${step}Secret is done`, { ref, rotation: token });
+  } catch (thrown) {
+    throw shown(thrown, ports);
+  }
+}
+
+/**
+ * Asks Secrets Manager to begin a rotation; false where it does not rotate the secret, so that Keyturn does. What it rotates by another's function must
+ * not be rotated here as well.
+ */
+export function beginNatively(
+  client: SecretsManagerClient,
+  { random, store }: Pick<Ports, "random" | "store">,
+  functionName: string,
+): (ref: string) => Promise<boolean> {
+  return async (ref) => {
+    const asked = { SecretId: ref };
+    const {
+      RotationEnabled,
+      RotationLambdaARN = "",
+      VersionIdsToStages = {},
+    } = await client.send(new DescribeSecretCommand(asked)).catch((thrown: unknown) => {
+      throw translateSecretsManager(thrown, ref, "looking at");
+    });
+    if (RotationEnabled !== true) return false;
+    if (RotationLambdaARN.split(":").at(6) !== functionName) {
+      throw new KeyturnError(
+        "request-refused",
+        `Secrets Manager rotates ${ref} by a function that is not Keyturn's: take its rotation off, or take ${ref} out of the manifest`,
+      );
+    }
+    const rotate = () =>
+      client.send(new RotateSecretCommand({ ...asked, ClientRequestToken: newId(random) }));
+    const stray = strayIn(VersionIdsToStages);
+    await rotate()
+      .catch(async (thrown: unknown) => {
+        if (stray === undefined || awsErrorName(thrown) !== "InvalidRequestException") throw thrown;
+        await store.discardPending(ref, stray);
+        await rotate();
+      })
+      .catch((thrown: unknown) => {
+        throw translateSecretsManager(thrown, ref, "asking to rotate");
+      });
+    return true;
+  };
+}
+
+/**
+ * What is pending though no rotation is under way: it was begun by Secrets Manager, and cancelled or given up before Keyturn heard of it. Secrets
+ * Manager begins nothing while it is.
+ */
+function strayIn(labels: Readonly<Record<string, readonly string[]>>): string | undefined {
+  const holders = Object.entries(labels).filter(([, its]) => its.includes("AWSPENDING"));
+  return holders.find(([, its]) => !its.includes("AWSCURRENT"))?.[0];
+}
+
+function readEvent(event: unknown): z.infer<typeof NativeEvent> {
+  const read = NativeEvent.safeParse(event);
+  if (read.success) return read.data;
+  const where = read.error.issues.map(({ path }) => path.join(".") || "the whole");
+  throw new KeyturnError(
+    "input-invalid",
+    `not what Secrets Manager sends to a rotation: ${where.join(", ")}`,
+  );
+}
+
+/** The id is an ARN, with six characters behind the name, or the name. */
+function refOf(secretId: string, { secrets }: Ports): string {
+  const name = /^arn:[^:]+:secretsmanager:[^:]+:\d+:secret:(?<name>.+)-[A-Za-z0-9]{6}$/.exec(secretId)?.groups
+    ?.name;
+  const ref = [secretId, name].find((one) => one !== undefined && secrets.get(one) !== undefined);
+  if (ref !== undefined) return ref;
+  throw new KeyturnError(
+    "input-invalid",
+    `the manifest that was deployed has no secret ${(name ?? secretId).slice(0, 200)}: deploy it, or take the rotation off the secret`,
+  );
+}
+
+/** What Lambda tells of an error is its name and its message, and what CloudWatch keeps is its stack: nothing else goes along. */
+function shown(thrown: unknown, { log }: Ports): Error {
+  const { code, message, remedy } = asKeyturnError(thrown);
+  log("error", "a step that Secrets Manager asked for is not done", { code, reason: message });
+  const error = new Error(`${code}: ${message}. ${remedy}`);
+  error.name = "KeyturnError";
+  return error;
+}
