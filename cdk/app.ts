@@ -74,6 +74,6 @@ function words(): Partial<KeyturnProps> {
       ? {}
       : { webhook: { secret, ...(webhookApp === undefined ? {} : { app: webhookApp }) } }),
     revocableRoles: list("revocableRoles"),
-    nativeRotation: said("nativeRotation") === "true",
+    nativeRotation: said("nativeRotation") !== "false",
   };
 }

@@ -65,11 +65,11 @@ it("is the same bytes each time, and its map is apart", async () => {
   expect(JSON.parse(first.map)).toMatchObject({ version: 3 });
 });
 
-it("is made for every type, and for the functions that know none", () => {
+it("is made for every type, for the one that knows all, and for those that know none", () => {
   expect([...bundles().keys()]).toEqual([
     ...rotatorTypes.map((type) => `rotate-${type}`),
-    "schedule",
     "revoke",
+    "schedule",
     "enrol",
   ]);
 });

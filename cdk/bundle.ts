@@ -21,7 +21,9 @@ const functionsFolder = join(import.meta.dirname, "../functions");
 export function bundles(types: readonly string[] = rotatorTypes): ReadonlyMap<string, Bundle> {
   return new Map<string, Bundle>([
     ...types.map((type) => [`rotate-${type}`, { entry: "rotate", types: [type] }] as const),
-    ...["schedule", "revoke", "enrol"].map((entry) => [entry, { entry, types: [] }] as const),
+    // What is asked for is judged by its type: whoever records it has to know them all.
+    ["revoke", { entry: "revoke", types }],
+    ...["schedule", "enrol"].map((entry) => [entry, { entry, types: [] }] as const),
   ]);
 }
 

@@ -27,7 +27,6 @@ beforeAll(() => {
   const { app, stack } = stackOf({
     webhook: { secret: "ops/github", app: "ops/github-app" },
     revocableRoles: ["worker"],
-    nativeRotation: true,
   });
   Aspects.of(app).add(new AwsSolutionsChecks());
   template = Template.fromStack(stack);
@@ -282,8 +281,8 @@ describe("the function of a type", () => {
   });
 });
 
-it("tells Secrets Manager of no function where nobody asked for that", () => {
-  const plain = Template.fromStack(stackOf().stack);
+it("tells Secrets Manager of no function where that is not wanted", () => {
+  const plain = Template.fromStack(stackOf({ nativeRotation: false }).stack);
   plain.resourceCountIs("AWS::SecretsManager::RotationSchedule", 0);
   plain.resourceCountIs("AWS::Lambda::Permission", 0);
   plain.resourceCountIs("AWS::Lambda::Url", 0);

@@ -44,8 +44,8 @@ export interface KeyturnProps {
   /** The names of roles whose sessions may be ended when one of them is stolen: whoever may do that may write a policy of theirs. Default: none. */
   readonly revocableRoles?: readonly string[];
   /**
-   * Whether Secrets Manager is told which function rotates each secret, so that RotateSecret calls it; the function has to serve its four steps, which
-   * Keyturn's own does not yet. Default: false, and Keyturn drives all steps itself.
+   * Whether Secrets Manager is told which function rotates each secret, so that RotateSecret, and the console, call it. Then every secret of the store has
+   * to be there when the stack is deployed. Default: true; without it Keyturn drives all steps itself.
    */
   readonly nativeRotation?: boolean;
   /** Account → the role in it by which its secrets are reached (`KeyturnAccount` makes one). */
@@ -126,7 +126,7 @@ export class Keyturn extends Construct {
         concurrency,
         secretsBy,
         secretKeys,
-        isNative: props.nativeRotation ?? false,
+        isNative: props.nativeRotation ?? true,
       });
       return [type, made.function] as const;
     });

@@ -31,6 +31,8 @@ let ports: Ports;
 let lines: string[];
 let clock: { advance(ms: number): void };
 let thrown: unknown[];
+let ordered: string[];
+let queues: { order(name: string): Promise<void> };
 /** What becomes of a step before and after it is taken; undefined: it is taken. */
 let around: (event: RotationEvent) => "never" | "killed" | undefined;
 
@@ -43,6 +45,8 @@ beforeEach(async () => {
   clock = memory.clock;
   lines = memory.lines;
   thrown = [];
+  ordered = [];
+  queues = { order: async (name) => void ordered.push(name) };
   around = () => undefined;
   const store = awsSecretStore({
     client,
@@ -54,7 +58,7 @@ beforeEach(async () => {
   world.service.functions.set(arn, async (event) => {
     const fate = around(event);
     if (fate === "never") throw new Error("killed before it began");
-    await rotateNatively({ ports, rotationTokens }, event, 60_000).catch((error: unknown) => {
+    await rotateNatively({ ports, queues, rotationTokens }, event, 60_000).catch((error: unknown) => {
       thrown.push(error);
       throw error;
     });
@@ -119,6 +123,8 @@ describe("RotateSecret", () => {
     expect(thrown).toEqual([]);
     expect(asked).toEqual(["createSecret", "setSecret", "testSecret", "finishSecret"]);
     expect(await record()).toMatchObject({ current: { version: t1 }, state: { phase: "grace" } });
+    // What comes after the four steps is ordered, and is the same when it cannot be.
+    expect(ordered).toEqual([ref]);
     expect(await stagesOf(t1)).toContain("AWSCURRENT");
     const after = await settle();
     expect(after).toMatchObject({ current: { version: t1 }, debts: [], state: { phase: "idle" } });
@@ -155,7 +161,7 @@ describe("RotateSecret", () => {
       around = () => undefined;
       for (const Step of ["createSecret", "setSecret", "testSecret", "finishSecret"]) {
         const again = { Step, SecretId: ref, ClientRequestToken: t1 };
-        await rotateNatively({ ports, rotationTokens: new RotationTokens() }, again, 60_000);
+        await rotateNatively({ ports, queues, rotationTokens: new RotationTokens() }, again, 60_000);
       }
       expect((await record()).current?.version).toBe(t1);
       await settle();
@@ -174,7 +180,7 @@ describe("RotateSecret", () => {
     expect(before.current?.version).toBe(t2);
     for (const Step of ["createSecret", "setSecret", "finishSecret"]) {
       const late = { Step, SecretId: ref, ClientRequestToken: t1 };
-      const step = rotateNatively({ ports, rotationTokens: new RotationTokens() }, late, 60_000);
+      const step = rotateNatively({ ports, queues, rotationTokens: new RotationTokens() }, late, 60_000);
       await expect(step).rejects.toThrow(/request-refused/);
     }
     expect((await record()).current).toEqual(before.current);
@@ -183,7 +189,7 @@ describe("RotateSecret", () => {
 
   test("both spellings of a step are known, others are refused, and what is malformed is named", async () => {
     const call = (event: unknown) =>
-      rotateNatively({ ports, rotationTokens: new RotationTokens() }, event, 60_000);
+      rotateNatively({ ports, queues, rotationTokens: new RotationTokens() }, event, 60_000);
     for (const Step of ["create_secret", "set_secret", "test_secret", "finish_secret"]) {
       await call({ Step, SecretId: ref, ClientRequestToken: t1 });
     }

@@ -11,6 +11,7 @@ import type { Ports } from "../core/ports.ts";
 import { Secret } from "../core/secret.ts";
 import { awsErrorName } from "./aws-errors.ts";
 import { translateSecretsManager } from "./secret-errors.ts";
+import type { WorkQueues } from "./work-queues.ts";
 
 /** Both spellings that AWS has for its steps: its documents say `createSecret`, and some of its examples `create_secret`. */
 const steps: Readonly<Record<string, NativeStep>> = {
@@ -57,6 +58,7 @@ export class RotationTokens {
 
 interface Native {
   readonly ports: Ports;
+  readonly queues: WorkQueues;
   readonly rotationTokens: RotationTokens;
 }
 
@@ -73,7 +75,7 @@ export function isNative(event: unknown): boolean {
  * RotationFailed: it says what to do, and holds no value; Secrets Manager asks for the step again, some times.
  */
 export async function rotateNatively(
-  { ports, rotationTokens }: Native,
+  { ports, queues, rotationTokens }: Native,
   event: unknown,
   leftMs: number,
 ): Promise<void> {
@@ -87,6 +89,8 @@ export async function rotateNatively(
     const given = RotationToken === undefined ? undefined : new Secret(RotationToken);
     await rotationTokens.during(token, given, () => nativeStep({ step, ref, token }, ports, { until }));
     ports.log("info", `${step}Secret is done`, { ref, rotation: token });
+    // Secrets Manager is done with it; the grace has begun. Without this the tick finds it a minute later.
+    if (step === "finish") await queues.order(ref).catch(() => undefined);
   } catch (thrown) {
     throw shown(thrown, ports);
   }

@@ -31,7 +31,29 @@ const behind = {
     "An end lies behind a start, so it is never 0; what is found from the beginning lies before the start, and is not taken.",
 };
 
+const native = { source: "core/native.ts" };
+const placeless = {
+  ...native,
+  replacement: '""',
+  reason: "Nobody asks why not of a step that may go on, or is over; the rows are there for the compiler.",
+};
+
 export const equivalents: readonly Equivalent[] = [
+  { ...placeless, line: 'case "ahead":' },
+  { ...placeless, line: 'case "published":' },
+  {
+    ...native,
+    line: "...(observe === undefined ? {} : { observe }),",
+    replacement: "false",
+    reason:
+      "Told undefined, reconcile tells nobody, as when it is told nothing; the condition is there for the compiler.",
+  },
+  {
+    ...native,
+    line: "if (order > 0) return;",
+    replacement: "false",
+    reason: "A shortcut: what the record says of a step that is over is seen again before it is taken.",
+  },
   { ...idle, replacement: "false" },
   { ...idle, replacement: '""' },
   { ...telling, line: "if (text.length < charactersMin) return false;", replacement: "false" },
