@@ -2,10 +2,15 @@ import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CloudFormationClient, DescribeStacksCommand } from "@aws-sdk/client-cloudformation";
+import {
+  CloudFormationClient,
+  DescribeStacksCommand,
+  paginateListStackResources,
+} from "@aws-sdk/client-cloudformation";
 import * as z from "zod/mini";
 import type { AwsConfig } from "./aws-config.ts";
 import { startGuarded } from "./guarded.ts";
+import { keepLeftBehind } from "./stack/left-behind.ts";
 
 interface CdkApp {
   /** What the CDK runs to get the app, for example `node cdk/app.ts`; in this checkout. */
@@ -39,14 +44,28 @@ export async function deploy(config: AwsConfig, app: CdkApp): Promise<Outputs> {
   return OutputsFile.parse(JSON.parse(outputs))[app.stack] ?? {};
 }
 
-/** Removes a stack, but for what it retains. */
+/** Removes a stack, but for what it retains. What goes is kept before, to be searched for secret values. */
 export async function destroy(config: AwsConfig, app: CdkApp): Promise<void> {
+  const ids = await idsIn(config, app.stack);
+  await keepLeftBehind(config, (name) => ids.has(name));
   await cdk(config, (folder) => ["destroy", app.stack, ...appOptions(app, folder), "--force"]);
 }
 
 function appOptions({ command, context = {} }: CdkApp, folder: string): readonly string[] {
   const values = Object.entries(context).map(([name, value]) => `--context=${name}=${value}`);
   return [`--app=${command}`, `--output=${join(folder, "cloud-assembly")}`, ...values];
+}
+
+/** What its parts are called, and the log groups that its functions make by themselves. */
+async function idsIn(config: AwsConfig, stack: string): Promise<ReadonlySet<string>> {
+  const client = new CloudFormationClient(config);
+  const ids = new Set<string>();
+  for await (const page of paginateListStackResources({ client }, { StackName: stack })) {
+    for (const { PhysicalResourceId: id = "" } of page.StackResourceSummaries ?? [])
+      ids.add(id).add(`/aws/lambda/${id}`);
+  }
+  client.destroy();
+  return ids;
 }
 
 async function isBootstrapped(config: AwsConfig): Promise<boolean> {

@@ -72,6 +72,10 @@ test("what functions log, and what is in tables, buckets and queues, is kept as 
   expect(kept("objects")).toContain("put into a bucket");
   expect(kept("queues")).toContain("first in a queue");
   expect(kept("queues")).toContain("second in a queue");
+
+  const chosen = join(folder, "chosen");
+  await writeLeftBehind(aws, chosen, (name) => name === "/aws/lambda/telling");
+  expect(readdirSync(chosen)).toEqual(["log-groups"]);
 });
 
 test("every version of every secret is known, whole and by its fields", async () => {
@@ -86,4 +90,5 @@ test("every version of every secret is known, whole and by its fields", async ()
   await manager.send(new CreateSecretCommand({ Name: "left/plain", SecretString: plain }));
   await manager.send(new CreateSecretCommand({ Name: "left/empty" }));
   expect(new Set(await storedValues(aws))).toEqual(new Set([one, "app", "first", two, "second", plain]));
+  expect(await storedValues(aws, (arn) => arn.includes(":secret:left/plain-"))).toEqual([plain]);
 });

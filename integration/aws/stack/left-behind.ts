@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   CloudWatchLogsClient,
@@ -14,28 +15,45 @@ import {
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
 import { paginateListQueues, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { variable } from "../../../canaries/run-folder.ts";
+import { markValues } from "../../../canaries/watch.ts";
 import type { AwsConfig } from "../aws-config.ts";
 
+/** Which of them, by its name or its address. */
+type Asked = (name: string) => boolean;
+type Keep = (kind: string, name: string, lines: readonly string[]) => void;
+
+/** Keeps what is about to go where it is looked for secret values when the run is over, and the values that are looked for. */
+export async function keepLeftBehind(config: AwsConfig, asked: Asked = () => true): Promise<void> {
+  const run = process.env[variable];
+  if (run === undefined) return;
+  markValues(run, "aws/stack", await storedValues(config, asked));
+  await writeLeftBehind(config, mkdtempSync(join(tmpdir(), "keyturn-left-")), asked);
+}
+
 /** Writes into files what would go with an emulator: what functions have logged, and what is in its tables, buckets and queues. */
-export async function writeLeftBehind(config: AwsConfig, folder: string): Promise<void> {
+export async function writeLeftBehind(
+  config: AwsConfig,
+  folder: string,
+  asked: Asked = () => true,
+): Promise<void> {
   const keep = (kind: string, name: string, lines: readonly string[]) => {
     mkdirSync(join(folder, kind), { recursive: true });
     writeFileSync(join(folder, kind, encodeURIComponent(name).slice(-200)), lines.join("\n"), {
       mode: 0o600,
     });
   };
-  await writeLogGroups(config, keep);
-  await writeTables(config, keep);
-  await writeBuckets(config, keep);
-  await writeQueues(config, keep);
+  await writeLogGroups(config, asked, keep);
+  await writeTables(config, asked, keep);
+  await writeBuckets(config, asked, keep);
+  await writeQueues(config, asked, keep);
 }
 
-type Keep = (kind: string, name: string, lines: readonly string[]) => void;
-
-async function writeLogGroups(config: AwsConfig, keep: Keep): Promise<void> {
+async function writeLogGroups(config: AwsConfig, asked: Asked, keep: Keep): Promise<void> {
   const client = new CloudWatchLogsClient(config);
   for await (const { logGroups = [] } of paginateDescribeLogGroups({ client }, {})) {
     for (const { logGroupName = "" } of logGroups) {
+      if (!asked(logGroupName)) continue;
       const lines: string[] = [];
       for await (const { events = [] } of paginateFilterLogEvents({ client }, { logGroupName }))
         lines.push(...events.map(({ message = "" }) => message));
@@ -44,10 +62,10 @@ async function writeLogGroups(config: AwsConfig, keep: Keep): Promise<void> {
   }
 }
 
-async function writeTables(config: AwsConfig, keep: Keep): Promise<void> {
+async function writeTables(config: AwsConfig, asked: Asked, keep: Keep): Promise<void> {
   const client = new DynamoDBClient(config);
   for await (const { TableNames = [] } of paginateListTables({ client }, {})) {
-    for (const TableName of TableNames) {
+    for (const TableName of TableNames.filter(asked)) {
       const lines: string[] = [];
       for await (const { Items = [] } of paginateScan({ client }, { TableName }))
         lines.push(...Items.map((item) => JSON.stringify(item)));
@@ -56,10 +74,11 @@ async function writeTables(config: AwsConfig, keep: Keep): Promise<void> {
   }
 }
 
-async function writeBuckets(config: AwsConfig, keep: Keep): Promise<void> {
+async function writeBuckets(config: AwsConfig, asked: Asked, keep: Keep): Promise<void> {
   const client = new S3Client(config);
   const { Buckets = [] } = await client.send(new ListBucketsCommand({}));
   for (const { Name: Bucket = "" } of Buckets) {
+    if (!asked(Bucket)) continue;
     for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket })) {
       for (const { Key = "" } of Contents) {
         const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
@@ -69,10 +88,10 @@ async function writeBuckets(config: AwsConfig, keep: Keep): Promise<void> {
   }
 }
 
-async function writeQueues(config: AwsConfig, keep: Keep): Promise<void> {
+async function writeQueues(config: AwsConfig, asked: Asked, keep: Keep): Promise<void> {
   const client = new SQSClient(config);
   for await (const { QueueUrls = [] } of paginateListQueues({ client }, {})) {
-    for (const QueueUrl of QueueUrls) {
+    for (const QueueUrl of QueueUrls.filter(asked)) {
       const ask = {
         QueueUrl,
         MaxNumberOfMessages: 10,
@@ -91,13 +110,14 @@ async function writeQueues(config: AwsConfig, keep: Keep): Promise<void> {
 }
 
 /** Every value that Secrets Manager has, whoever made it, whole and field by field: functions make some that no test ever sees. */
-export async function storedValues(config: AwsConfig): Promise<readonly string[]> {
+export async function storedValues(config: AwsConfig, asked: Asked = () => true): Promise<readonly string[]> {
   const client = new SecretsManagerClient(config);
   const values: string[] = [];
   for await (const { SecretList = [] } of paginateListSecrets({ client }, {})) {
-    for (const { Name: SecretId = "" } of SecretList) {
-      const asked = { SecretId, IncludeDeprecated: true };
-      for await (const { Versions = [] } of paginateListSecretVersionIds({ client }, asked)) {
+    for (const { ARN: SecretId = "" } of SecretList) {
+      if (!asked(SecretId)) continue;
+      const all = { SecretId, IncludeDeprecated: true };
+      for await (const { Versions = [] } of paginateListSecretVersionIds({ client }, all)) {
         for (const { VersionId } of Versions) {
           const found = await client
             .send(new GetSecretValueCommand({ SecretId, VersionId }))
