@@ -63,7 +63,7 @@ describe("an import", () => {
   });
 
   test("of a value that tells too little is not found by its fingerprint", async () => {
-    const { bring } = world({ verbs: { secretFields: () => ({ password: new Secret("1234") }) } });
+    const { bring } = world({ verbs: { findableFields: () => ({ password: new Secret("1234") }) } });
     expect((await bring()).findable).toBe(false);
   });
 

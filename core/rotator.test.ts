@@ -268,3 +268,12 @@ test("the secret fields of either are told by name", () => {
   expect(open(rotator.secretFields(current))).toEqual({ password: "of a" });
   expect(open(rotator.adminFields(new Secret('{"user":"root","password":"r"}')))).toEqual({ password: "r" });
 });
+
+test("what leaks is found by the secret fields, and by what names it to others", () => {
+  const { rotator, definition } = world();
+  expect(open(rotator.findableFields(current))).toEqual({ password: "of a" });
+  const named = defineRotator({ ...definition, namedBy: ["username"] });
+  expect(open(named.findableFields(current))).toEqual({ password: "of a", username: "a" });
+  // Only what is secret is kept out of messages.
+  expect(open(named.secretFields(current))).toEqual({ password: "of a" });
+});
