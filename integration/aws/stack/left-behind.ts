@@ -97,6 +97,8 @@ async function writeQueues(config: AwsConfig, asked: Asked, keep: Keep): Promise
         MaxNumberOfMessages: 10,
         MessageAttributeNames: ["All"],
         VisibilityTimeout: 60,
+        // Queues of hosts wait long by themselves.
+        WaitTimeSeconds: 0,
       };
       const lines: string[] = [];
       for (;;) {
