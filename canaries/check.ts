@@ -29,7 +29,7 @@ const homes = [
   /\/leaked\.txt$/, // what a person has found, and reports
   /\/(approval|request)\.json$/, // what two persons give each other to agree: read like a secret, and none
   // The project itself, where a test works with a copy of it: its sources, what is built of them, and the values that its tests use.
-  /\.ts$|\/node_modules\/|\/keyturn\/dist\/|\/fixtures\/nasty-values\.json$/,
+  /\.ts$|\/node_modules\/|\/keyturn\/dist\/|\/fixtures\/nasty-values\.json$|\/integration\/events\//,
 ];
 
 /** Text that holds a value by right, and is blotted out where it is searched. */
