@@ -4,6 +4,7 @@ import { asKeyturnError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import type { Secret } from "../core/secret.ts";
 import { decodeGithub, foundMessage } from "./decode.ts";
+import { foreignJson } from "./foreign-json.ts";
 
 interface WebhookOptions {
   /** What GitHub signs with; several while one takes over from another. Asked for when it is needed. */
@@ -37,7 +38,7 @@ export async function takeWebhook(
       });
       return said(401, "the signature is wrong");
     }
-    const incident = decodeGithub(headers["x-github-event"] ?? "", json(raw));
+    const incident = decodeGithub(headers["x-github-event"] ?? "", foreignJson(raw));
     if (incident.kind === "value-found") await enqueue(foundMessage(incident));
     return said(202, incident.because);
   } catch (thrown) {
@@ -56,12 +57,4 @@ async function isSigned(raw: string, signature: string, secrets: readonly Secret
 
 function said(statusCode: number, message: string): LambdaFunctionURLResult {
   return { statusCode, headers: { "content-type": "application/json" }, body: JSON.stringify({ message }) };
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -6,6 +6,7 @@ import { HostNotice, HostReport, type HostSecret, hostEvents } from "../core/hos
 import { inParallel } from "../core/parallel.ts";
 import type { Clock, ManagedSecret, Ports } from "../core/ports.ts";
 import type { DeadLetters } from "./dead-letters.ts";
+import { foreignJson } from "./foreign-json.ts";
 import type { HostQueues } from "./host-queues.ts";
 import { checkReport, type Host, hostOf, type Speaker, speakerOf } from "./host-speaker.ts";
 import type { Wakes } from "./wakes.ts";
@@ -32,7 +33,7 @@ export async function takeHostEvents(ports: HostPorts, { Records }: SQSEvent): P
 
 async function takeOrPutAside(ports: HostPorts, record: SQSRecord): Promise<void> {
   try {
-    await take(ports, parse(Envelope, "an event of the bus", json(record.body)));
+    await take(ports, parse(Envelope, "an event of the bus", foreignJson(record.body)));
   } catch (thrown) {
     const error = asKeyturnError(thrown);
     const fields = { code: error.code, reason: error.message, message: record.messageId };
@@ -145,12 +146,4 @@ function parse<Schema extends z.ZodMiniType>(schema: Schema, what: string, value
   if (parsed.success) return parsed.data;
   const where = parsed.error.issues.map((issue) => issue.path.join(".") || "the whole").slice(0, 5);
   throw new KeyturnError("input-invalid", `not ${what}: ${where.join(", ")}`);
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

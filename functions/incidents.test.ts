@@ -21,10 +21,10 @@ function golden(name: string): string {
   return readFileSync(join(folder, `${name}.json`), "utf8");
 }
 
-function record(messageId: string, body: string): SQSRecord {
+function record(messageId: string, body: string, sentAt: number): SQSRecord {
   const attributes = {
     ApproximateReceiveCount: "1",
-    SentTimestamp: "0",
+    SentTimestamp: String(sentAt),
     SenderId: "",
     ApproximateFirstReceiveTimestamp: "0",
   };
@@ -59,18 +59,21 @@ function incidentsOf(ports: Ports, leaked = "") {
       put: async (_: string, { code, message }: KeyturnError) => void aside.push(`${code}: ${message}`),
     },
   };
-  const take = async (...bodies: readonly string[]) => {
-    const Records = bodies.map((body, index) => record(`m${index}`, body));
+  const take = (...bodies: readonly string[]) => takeSentAt(ports.clock.now(), ...bodies);
+  const takeSentAt = async (sentAt: number, ...bodies: readonly string[]) => {
+    const Records = bodies.map((body, index) => record(`m${index}`, body, sentAt));
     const { batchItemFailures } = await takeIncidents(to, { Records });
     return batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
   };
-  return { worked, ended, aside, down, take };
+  return { worked, ended, aside, down, take, takeSentAt };
 }
 
 /** A secret that was rotated once, of a type in memory. */
 async function rotated() {
   const target = modelTarget();
-  const { ports, clock, lines } = memoryPorts(target.bothLive);
+  const { ports, clock, lines } = memoryPorts(target.bothLive, {
+    policy: { graceAtMostMs: 3_000, onLaggards: "retire" },
+  });
   const work = async () => {
     for (let turn = 0; turn < 50; turn += 1) {
       const { until, record: now } = await reconcile(ref, ports, { worker: "w" });
@@ -83,7 +86,7 @@ async function rotated() {
   await work();
   const current = await ports.store.read(ref, "current");
   if (current === undefined) throw new Error("nothing is current");
-  return { ports, lines, work, current };
+  return { ports, lines, work, current, clock };
 }
 
 describe("an access key that AWS Health says is exposed", () => {
@@ -176,6 +179,68 @@ describe("an order", () => {
     await take(revoke);
     expect((await work()).current?.version).toBe(record.current?.version);
     expect(aside).toEqual([]);
+  });
+
+  describe("that is delivered again when it was obeyed long ago", () => {
+    test("revokes no successor, though it names a stage", async () => {
+      const { ports, work, current, clock } = await rotated();
+      const { takeSentAt, aside } = incidentsOf(ports);
+      const revoke = order({ order: "revoke", version: "current" });
+      const sentAt = ports.clock.now();
+      clock.advance(50);
+      await takeSentAt(sentAt, revoke);
+      await takeSentAt(sentAt, revoke);
+      const once = await work();
+      expect(once.compromised.map(({ version }) => version)).toEqual([current.version]);
+      await takeSentAt(sentAt, revoke);
+      const again = await work();
+      expect(again.current?.version).toBe(once.current?.version);
+      expect(again.compromised).toHaveLength(1);
+      expect(aside).toEqual([]);
+    });
+
+    test("rotates, rolls back and cancels nothing else", async () => {
+      const { ports, work, clock } = await rotated();
+      const { takeSentAt, aside } = incidentsOf(ports);
+      const sentAt = ports.clock.now();
+      clock.advance(50);
+      await takeSentAt(sentAt, order({ order: "rotate" }));
+      const { current } = await work();
+      await takeSentAt(sentAt, order({ order: "rotate" }));
+      expect((await work()).current).toEqual(current);
+      await request(ref, ports, { kind: "rotate", by: "bob" });
+      await takeSentAt(sentAt, order({ order: "cancel" }));
+      expect((await ports.journal.load(ref))?.record.state.phase).toBe("create");
+      await reconcile(ref, ports, { worker: "w" });
+      const newer = (await ports.journal.load(ref))?.record;
+      expect(newer?.state.phase).toBe("grace");
+      await takeSentAt(sentAt, order({ order: "rollback" }));
+      expect((await ports.journal.load(ref))?.record.current).toEqual(newer?.current);
+      expect(aside).toEqual([]);
+    });
+
+    test("resumes no later halt and no later pause", async () => {
+      const { ports, clock } = await rotated();
+      const { takeSentAt } = incidentsOf(ports);
+      const sentAt = ports.clock.now();
+      clock.advance(50);
+      await request(ref, ports, { kind: "pause", by: "bob", reason: "an audit" });
+      await takeSentAt(sentAt, order({ order: "resume" }));
+      expect((await ports.journal.load(ref))?.record.paused).toMatchObject({ by: "bob" });
+    });
+  });
+
+  test("to revoke a stage that has changed since it was sent is a person's: it may have meant another version", async () => {
+    const { ports, work, clock } = await rotated();
+    const { takeSentAt, aside, worked } = incidentsOf(ports);
+    const sentAt = ports.clock.now();
+    clock.advance(50);
+    await request(ref, ports, { kind: "rotate", by: "bob" });
+    const { current } = await work();
+    await takeSentAt(sentAt, order({ order: "revoke", version: "current" }));
+    expect(aside).toEqual([expect.stringMatching(/^request-refused: revoke of app\/db: .*name the version/)]);
+    expect(worked).toEqual([]);
+    expect((await work()).current).toEqual(current);
   });
 
   test("to rotate begins a rotation, and to cancel it takes it back", async () => {

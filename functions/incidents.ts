@@ -10,8 +10,9 @@ import type { Request } from "../core/request.ts";
 import { Secret } from "../core/secret.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { decode, type Incident } from "./decode.ts";
+import { foreignJson } from "./foreign-json.ts";
 import type { GithubAlerts } from "./github-alerts.ts";
-import { type Order, requestOf } from "./orders.ts";
+import { type Order, requestOf, standingOf } from "./orders.ts";
 import type { RoleSessions } from "./role-sessions.ts";
 
 export interface IncidentPorts {
@@ -39,7 +40,8 @@ export async function takeIncidents(to: IncidentPorts, { Records }: SQSEvent): P
 async function takeOrPutAside(to: IncidentPorts, record: SQSRecord): Promise<void> {
   const { log } = to.ports;
   try {
-    for (const incident of decode(json(record.body))) await carryOut(to, incident);
+    const sentAt = Number(record.attributes.SentTimestamp);
+    for (const incident of decode(foreignJson(record.body))) await carryOut(to, incident, sentAt);
   } catch (thrown) {
     const error = asKeyturnError(thrown);
     const fields = { code: error.code, reason: error.message, message: record.messageId };
@@ -52,7 +54,7 @@ async function takeOrPutAside(to: IncidentPorts, record: SQSRecord): Promise<voi
   }
 }
 
-async function carryOut(to: IncidentPorts, incident: Incident): Promise<void> {
+async function carryOut(to: IncidentPorts, incident: Incident, sentAt: number): Promise<void> {
   const { log, secrets } = to.ports;
   switch (incident.kind) {
     case "nothing":
@@ -65,7 +67,7 @@ async function carryOut(to: IncidentPorts, incident: Incident): Promise<void> {
       if (secrets.get(incident.ref) !== undefined) await to.work(incident.ref);
       return;
     case "order":
-      return obey(to, incident.order);
+      return obey(to, incident.order, sentAt);
     case "key-leaked": {
       const { accessKeyId, because } = incident;
       const found = await identify(to.ports, new LeakedText(new Secret(accessKeyId)));
@@ -87,14 +89,25 @@ async function carryOut(to: IncidentPorts, incident: Incident): Promise<void> {
   }
 }
 
-async function obey(to: IncidentPorts, order: Order): Promise<void> {
+async function obey(to: IncidentPorts, order: Order, sentAt: number): Promise<void> {
   const { ref, by } = order;
   managedSecret(to.ports, ref);
+  const record = (await to.ports.journal.load(ref))?.record;
+  const standing = standingOf(record, order, sentAt);
+  if (standing === "past") {
+    to.ports.log("info", "an order is over that was delivered late, or again", { ref, order: order.order });
+    return;
+  }
+  if (standing === "unclear") {
+    throw new KeyturnError(
+      "request-refused",
+      `revoke of ${ref}: its versions have changed since the order was sent: name the version that leaked`,
+    );
+  }
   if (order.order !== "revoke") return ask(to, ref, requestOf(order));
-  const version = await versionMark(ref, to.ports, order.version).catch(async (thrown: unknown) => {
+  const version = await versionMark(ref, to.ports, order.version).catch((thrown: unknown) => {
     // An order that comes again, when it was carried out and the value is gone.
-    const known = (await to.ports.journal.load(ref))?.record.compromised ?? [];
-    if (known.some((entry) => entry.version === order.version)) return undefined;
+    if (record?.compromised.some((entry) => entry.version === order.version) === true) return undefined;
     throw thrown;
   });
   if (version === undefined) return;
@@ -137,12 +150,4 @@ async function ask(to: IncidentPorts, ref: string, what: Request): Promise<void>
   to.ports.log("info", "a request was recorded", { ref, request: what.kind, answer, why });
   if (answer === "refused") throw new KeyturnError("request-refused", `${what.kind} of ${ref}: ${why}`);
   if (answer !== "nothing") await to.work(ref);
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

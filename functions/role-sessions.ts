@@ -8,6 +8,7 @@ import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
 import type { Clock, Log } from "../core/ports.ts";
 import { type AwsPart, translateAws } from "./aws-errors.ts";
+import { foreignJson } from "./foreign-json.ts";
 
 /** The sessions of roles: their credentials cannot be taken back, and what was signed with older ones can be denied. */
 export interface RoleSessions {
@@ -74,7 +75,7 @@ async function denied(client: IAMClient, role: string): Promise<number | undefin
     if (thrown instanceof NoSuchEntityException) return { PolicyDocument: undefined };
     throw translateAws(thrown, part, `reading the policies of ${role}`);
   });
-  const read = Standing.safeParse(json(decodeURIComponent(PolicyDocument)));
+  const read = Standing.safeParse(foreignJson(decodeURIComponent(PolicyDocument)));
   if (!read.success) return undefined;
   return Date.parse(read.data.Statement[0].Condition.DateLessThan["aws:TokenIssueTime"]);
 }
@@ -91,12 +92,4 @@ function denyBefore(time: number) {
       },
     ],
   };
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
