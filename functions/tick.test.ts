@@ -56,5 +56,10 @@ test.each(["sweep", "sign", `order ${ref}`])(
     await expect(tick.run()).rejects.toThrow(`${broken} is away`);
     expect(done).toEqual([`order ${ref}`, "sweep", "sign"]);
     expect(lines.join("\n")).toMatch(/^error /m);
+    // House that was not kept is kept a minute later, and not an hour.
+    down.clear();
+    done.splice(0);
+    await tick.run();
+    expect(done.includes("sign")).toBe(broken === "sign");
   },
 );

@@ -32,28 +32,43 @@ export class Tick {
   }
 
   async run(): Promise<{ readonly due: number }> {
-    const { ports, hosts, witness } = this.#to;
-    const hour = Math.floor(ports.clock.now() / hourMs);
-    const parts: [what: string, work: () => Promise<unknown>][] = [
-      ["sweeping the queues of hosts", () => hosts.sweep(ports.clock.now())],
-    ];
-    if (hour !== this.#kept) {
-      parts.push(["enrolling schedules", () => enrolSchedules(ports)]);
-      parts.push(["forgetting silent agents", () => forgetSilentAgents(ports)]);
-      parts.push(["signing the audit", () => this.#sign(witness)]);
-    }
-    this.#kept = hour;
+    const { ports, hosts } = this.#to;
     const due = await this.#orderDue();
     const failed: unknown[] = [...due.failed];
-    for (const [what, work] of parts) {
-      await work().catch((thrown: unknown) => {
-        const { code, message: reason } = asKeyturnError(thrown);
-        ports.log("error", `${what} failed`, { code, reason });
-        failed.push(thrown);
-      });
+    failed.push(
+      ...(await this.#each([["sweeping the queues of hosts", () => hosts.sweep(ports.clock.now())]])),
+    );
+    const hour = Math.floor(ports.clock.now() / hourMs);
+    if (hour !== this.#kept) {
+      const unkept = await this.#keepHouse();
+      // What failed is tried again with the next run.
+      if (unkept.length === 0) this.#kept = hour;
+      failed.push(...unkept);
     }
     if (failed[0] !== undefined) throw failed[0];
     return { due: due.ordered };
+  }
+
+  #keepHouse(): Promise<readonly unknown[]> {
+    const { ports, witness } = this.#to;
+    return this.#each([
+      ["enrolling schedules", () => enrolSchedules(ports)],
+      ["forgetting silent agents", () => forgetSilentAgents(ports)],
+      ["signing the audit", () => this.#sign(witness)],
+    ]);
+  }
+
+  /** One after the other; gives what they failed with. */
+  async #each(parts: readonly [what: string, work: () => Promise<unknown>][]): Promise<readonly unknown[]> {
+    const failed: unknown[] = [];
+    for (const [what, work] of parts) {
+      await work().catch((thrown: unknown) => {
+        const { code, message: reason } = asKeyturnError(thrown);
+        this.#to.ports.log("error", `${what} failed`, { code, reason });
+        failed.push(thrown);
+      });
+    }
+    return failed;
   }
 
   async #orderDue(): Promise<{ readonly ordered: number; readonly failed: readonly unknown[] }> {
