@@ -8,7 +8,7 @@ import { rotationOf } from "../core/transition.ts";
 import type { CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
 import { exitCodeOf, exitCodes } from "./exit.ts";
-import { openSecret } from "./open.ts";
+import { goesOn, openSecret } from "./open.ts";
 import type { RotationResult } from "./results/request.ts";
 import { pausedBy } from "./standstill.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
@@ -61,7 +61,7 @@ export async function ask(
   const outcome = await outcomeOf(ports, ref, joined, asked);
   const isAwaited = options.wait === true;
   return conclude(
-    { answered, record, isAwaited, ...outcome, ms: ports.clock.now() - started },
+    { answered, record, isAwaited, ...outcome, ms: ports.clock.now() - started, goesOn: goesOn(opened) },
     ref,
     terminal,
   );
@@ -76,6 +76,8 @@ interface Concluded {
   /** Why the rotation was undone. */
   readonly undone: string | undefined;
   readonly ms: number;
+  /** How it goes on when the command has ended. */
+  readonly goesOn: string;
 }
 
 /** Says what came of it, and with which exit code. */
@@ -106,7 +108,9 @@ function conclude(concluded: Concluded, ref: string, terminal: Terminal): number
     return exitCodes.halted;
   }
   if (published) {
-    terminal.show(`${ref} is at version ${short(current?.version)} after ${duration(ms)}${rest(record)}`);
+    terminal.show(
+      `${ref} is at version ${short(current?.version)} after ${duration(ms)}${rest(record, concluded.goesOn)}`,
+    );
     if (paused !== undefined) terminal.warn(paused);
     return paused === undefined ? exitCodes.done : exitCodes.refused;
   }
@@ -216,10 +220,10 @@ function waits({ answer, why, record }: Answer, ref: string, terminal: Terminal)
   return exitCodes.done;
 }
 
-function rest({ state, debts }: RotationRecord): string {
+function rest({ state, debts }: RotationRecord, how: string): string {
   if (debts.length > 0)
     return `; not yet proven refused: ${debts.map((debt) => short(debt.version)).join(", ")}`;
   return state.phase === "idle"
     ? "; nothing else of it is accepted any more"
-    : "; the old one lives until the fleet has released it, while `keyturn serve` runs";
+    : `; the old one lives until the fleet has released it: it goes on ${how}`;
 }

@@ -5,7 +5,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { fromTemporaryCredentials } from "@aws-sdk/credential-providers";
-import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { KeyturnError } from "../core/errors.ts";
 import type { AuditKeys, AuditRoots, Log, Ports } from "../core/ports.ts";
 import { openAuditKeys } from "../functions/audit-keys.ts";
 import { openAuditLog } from "../functions/audit-log.ts";
@@ -35,7 +35,7 @@ export interface AwsInstallation {
   readonly auditKeys: AuditKeys;
   /** Where the key is that signs the roots, as a person would say it. */
   readonly auditKeyPlace: string;
-  /** Orders work on a secret of that type. What is due is found within a minute without it, so that it fails is only logged. */
+  /** Orders work on a secret of that type. What is due is found within a minute without it, so that it fails is only a warning. */
   readonly order: (ref: string, type: string) => Promise<void>;
   readonly close: () => void;
 }
@@ -44,7 +44,11 @@ export interface AwsInstallation {
  * Opens what is deployed for a store by the identity of whoever calls: the SDK's own chain finds it, and a role of the store's is assumed by it. Nothing is
  * read or written before AWS has said that it is the account which the manifest names.
  */
-export async function openAws(entry: AwsStoreEntry, log: Log): Promise<AwsInstallation> {
+export async function openAws(
+  entry: AwsStoreEntry,
+  log: Log,
+  warn: (text: string) => void,
+): Promise<AwsInstallation> {
   const { account, region, installation } = entry;
   const config = { region, ...(entry.role === undefined ? {} : { credentials: assumed(entry, entry.role) }) };
   await assertAccount(entry, config);
@@ -73,7 +77,7 @@ export async function openAws(entry: AwsStoreEntry, log: Log): Promise<AwsInstal
     auditRoots: openAuditRoots(bucket),
     auditKeys: openAuditKeys(clients.keys, names.auditAlias),
     auditKeyPlace: `KMS, ${names.auditAlias}`,
-    order: (ref, type) => order(clients.queues, names.workQueue(type), ref, log),
+    order: (ref, type) => order(clients.queues, names.workQueue(type), ref, warn),
     close: () => {
       for (const client of Object.values(clients)) client.destroy();
     },
@@ -122,16 +126,19 @@ function refusedIdentity(thrown: unknown, { name }: AwsStoreEntry): KeyturnError
   );
 }
 
-async function order(client: SQSClient, name: string, ref: string, log: Log): Promise<void> {
+async function order(
+  client: SQSClient,
+  name: string,
+  ref: string,
+  warn: (text: string) => void,
+): Promise<void> {
   try {
     const { QueueUrl } = await client.send(new GetQueueUrlCommand({ QueueName: name }));
     await client.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ ref }) }));
   } catch (thrown) {
-    const { code, message } = asKeyturnError(translateAws(thrown, sqs, `ordering work by the queue ${name}`));
-    log("warn", "work could not be ordered at once; the schedule finds it within a minute", {
-      ref,
-      code,
-      message,
-    });
+    const { code, message } = translateAws(thrown, sqs, `ordering work by the queue ${name}`);
+    warn(
+      `work on ${ref} could not be ordered, and waits for the schedule, a minute at most: ${code}: ${message}`,
+    );
   }
 }

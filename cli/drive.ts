@@ -5,7 +5,7 @@ import type { Ports } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
 import { carryOn } from "./carry-on.ts";
 import { entriesAfter } from "./entries-after.ts";
-import type { OpenStore } from "./open.ts";
+import { goesOn, type OpenStore } from "./open.ts";
 import { waitingFor } from "./standstill.ts";
 import { duration, short, type Terminal } from "./terminal.ts";
 import { isGone } from "./who.ts";
@@ -92,15 +92,14 @@ async function inTime<T>(
 function outOfTime(
   ref: string,
   record: RotationRecord | undefined,
-  { ports, local }: Pick<OpenStore, "ports" | "local">,
+  store: Pick<OpenStore, "ports" | "local">,
   timeoutMs: number,
 ): KeyturnError {
   const where = record?.state.phase ?? "no rotation";
-  const why = record && waitingFor(record, ports.clock.now());
-  const goesOn = local === undefined ? "it goes on by itself" : "it goes on while `keyturn serve` runs";
+  const why = record && waitingFor(record, store.ports.clock.now());
   return new KeyturnError(
     "timeout",
-    `${ref} is in ${where} after ${duration(timeoutMs)}${why === undefined ? "" : `: ${why}`}; ${goesOn}`,
+    `${ref} is in ${where} after ${duration(timeoutMs)}${why === undefined ? "" : `: ${why}`}; it goes on ${goesOn(store)}`,
   );
 }
 

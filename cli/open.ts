@@ -144,7 +144,7 @@ async function openHere({ name, path, key }: LocalStoreEntry, common: Common): P
 
 async function openDeployed(entry: AwsStoreEntry, common: Common): Promise<OpenStore> {
   const { openAws } = await import("./aws.ts").catch(lacksSdk);
-  const deployed = await openAws(entry, common.log);
+  const deployed = await openAws(entry, common.log, (text) => void process.stderr.write(`${text}\n`));
   const { auditRoots, auditKeys, auditKeyPlace } = deployed;
   return {
     name: entry.name,
@@ -170,6 +170,11 @@ function lacksSdk(thrown: unknown): never {
     "config-invalid",
     `a store on AWS needs the package ${missing}: install it beside keyturn`,
   );
+}
+
+/** How what has begun goes on when the command has ended. */
+export function goesOn({ local }: Pick<OpenStore, "local">): string {
+  return local === undefined ? "by itself" : "while `keyturn serve` runs";
 }
 
 /** What a store on this machine has. Elsewhere `instead` says what to do. */

@@ -5,7 +5,7 @@ import { type AskOptions, errorOf, seconds } from "./ask.ts";
 import { action, type CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
 import { exitCodes } from "./exit.ts";
-import { openSecret } from "./open.ts";
+import { goesOn, openSecret } from "./open.ts";
 import type { RetireResult } from "./results/request.ts";
 import { short } from "./terminal.ts";
 import { person, workerName } from "./who.ts";
@@ -70,7 +70,7 @@ async function retire(
     return exitCodes.halted;
   }
   const owed = record.debts.map((debt) => short(debt.version)).join(", ");
-  terminal.show(`${ref}: not yet proven refused: ${owed}; it goes on while \`keyturn serve\` runs`);
+  terminal.show(`${ref}: not yet proven refused: ${owed}; it goes on ${goesOn(opened)}`);
   return exitCodes.done;
 }
 

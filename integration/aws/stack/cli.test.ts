@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { CreateEventBusCommand, EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { CreateBucketCommand, PutObjectLockConfigurationCommand, S3Client } from "@aws-sdk/client-s3";
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { DeleteQueueCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { openManifest } from "../../../cli/open.ts";
 import { storeValue } from "../../../core/operate.ts";
@@ -162,6 +163,15 @@ test("where nothing is deployed, it is told what is missing", async () => {
   const status = await keyturn(["status"]);
   manifest();
   expect(status.stdout + status.stderr).toContain("keyturn-nowhere/fingerprint-keys");
+});
+
+test("that work could not be ordered is said, and what was asked is recorded all the same", async () => {
+  await new SQSClient(aws).send(new DeleteQueueCommand({ QueueUrl: queue.url }));
+  const resumed = await keyturn(["resume", "cli/other", "--timeout", "2"]);
+  expect(resumed.stderr).toContain("work on cli/other could not be ordered, and waits for the schedule");
+  await using store = await opened();
+  const { ports } = await store.secret("cli/other");
+  expect((await ports.journal.load("cli/other"))?.record.paused).toBeUndefined();
 });
 
 test("no value is in anything that was printed", () => {
