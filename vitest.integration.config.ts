@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 
 const aws = "integration/aws/**/*.test.ts";
 const stack = "integration/aws/stack/**/*.test.ts";
+const installation = "integration/aws/installation/**/*.test.ts";
 const installed = "**/node_modules/**";
 
 /** A project's setup runs once before its files, and only if one of them was asked for. */
@@ -26,7 +27,7 @@ export default defineConfig({
         test: {
           name: "aws",
           include: [aws],
-          exclude: [installed, stack],
+          exclude: [installed, stack, installation],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/setup.ts"],
           setupFiles: "canaries/setup.ts",
         },
@@ -37,6 +38,15 @@ export default defineConfig({
           name: "stack",
           include: [stack],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/stack/setup.ts"],
+          setupFiles: "canaries/setup.ts",
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "installation",
+          include: [installation],
+          globalSetup: ["canaries/global-setup.ts", "integration/aws/installation/setup.ts"],
           setupFiles: "canaries/setup.ts",
         },
       },

@@ -17,7 +17,10 @@ export interface Localstack extends AsyncDisposable {
 
 const checkout = join(import.meta.dirname, "../..");
 
-export async function startLocalstack(): Promise<Localstack> {
+/** `forFunctions`: variables that every function has, whatever else it is given. */
+export async function startLocalstack(
+  forFunctions: Readonly<Record<string, string>> = {},
+): Promise<Localstack> {
   const folder = await installed("localstack");
   const dynamodb = await startDynamodbLocal();
   try {
@@ -26,7 +29,12 @@ export async function startLocalstack(): Promise<Localstack> {
     const emulator = await startEmulator({
       name: "LocalStack",
       command: [join(folder, "bin/python"), "-m", "localstack.runtime.main"],
-      env: (own) => settings(own, folder, port, dynamodb.port),
+      env: (own) => ({
+        ...settings(own, folder, port, dynamodb.port),
+        ...Object.fromEntries(
+          Object.entries(forFunctions).map(([name, value]) => [`FUNCTION_ENV_${name}`, value]),
+        ),
+      }),
       ready: async () =>
         (await answers(`${endpoint}/_localstack/health`, ({ ok }) => ok)) ? true : undefined,
       deadlineMs: 60_000,

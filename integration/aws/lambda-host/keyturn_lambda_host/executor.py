@@ -22,6 +22,8 @@ RUNTIME = Path(__file__).with_name("runtime.mjs")
 INIT_SECONDS = 10
 # A function sees nothing else of this machine's environment.
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
+# What begins so is for all functions, whatever LocalStack or their configuration says: other addresses, for example.
+FOR_FUNCTIONS = "FUNCTION_ENV_"
 # What was written before the answer may be read after it.
 LOG_LAG_SECONDS = 0.01
 
@@ -35,7 +37,19 @@ class HostExecutor(RuntimeExecutor):
     def start(self, env_vars: dict[str, str]) -> None:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         given = {name: str(value) for name, value in env_vars.items() if value is not None}
-        self._environment = {**kept, **given, "LAMBDA_TASK_ROOT": self._code(), "TZ": "UTC"}
+        self._environment = {
+            **kept,
+            **given,
+            # The SDK tells it with every call.
+            "AWS_SDK_UA_APP_ID": self.function_version.id.function_name[:50],
+            **{
+                name.removeprefix(FOR_FUNCTIONS): value
+                for name, value in os.environ.items()
+                if name.startswith(FOR_FUNCTIONS)
+            },
+            "LAMBDA_TASK_ROOT": self._code(),
+            "TZ": "UTC",
+        }
         self._begin()
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:

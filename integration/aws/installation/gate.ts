@@ -1,0 +1,96 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { buffer } from "node:stream/consumers";
+import * as z from "zod/mini";
+import { outages, type TcpProxy } from "../../tcp-proxy.ts";
+import { GateRules } from "./gate-rules.ts";
+import { operationOf } from "./operation.ts";
+
+/** Stands before an emulator for the functions alone. Tests steer it by HTTP (steering.ts), for it runs where they do not. */
+export interface Gate extends AsyncDisposable {
+  readonly endpoint: string;
+  /** Where calls go from here on. */
+  leadTo(endpoint: string): void;
+}
+
+/** What begins with it is said to the gate itself. */
+const steeringPath = "/_gate/";
+
+const ToWire = z.union([
+  z.strictObject({ wire: z.string(), fail: z.enum(outages) }),
+  z.strictObject({ wire: z.string(), silence: z.int() }),
+  z.strictObject({ wire: z.string(), act: z.enum(["heal", "calm"]) }),
+]);
+
+/** `wires` lead to databases; they are steered by the same way. */
+export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<Gate> {
+  const rules = new GateRules();
+  let onward: URL | undefined;
+  const server = createServer((asked, answer) => {
+    serve(asked, answer).catch(() => asked.socket.destroy());
+  });
+
+  async function serve(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const { url = "/" } = asked;
+    const body = await buffer(asked);
+    if (!url.startsWith(steeringPath)) return pass(asked, answer, body);
+    const what = url.slice(steeringPath.length);
+    const said: unknown = JSON.parse(String(body));
+    const [status, told] = await (what === "wire" ? steerWire(said) : rules.steer(what, said)).then(
+      (result) => [200, result ?? null] as const,
+      (failure: unknown) => [400, String(failure)] as const,
+    );
+    answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(told));
+  }
+
+  async function steerWire(said: unknown): Promise<unknown> {
+    const order = ToWire.parse(said);
+    const wire = wires.get(order.wire);
+    if (wire === undefined) throw new Error(`there is no wire to ${order.wire}`);
+    if ("fail" in order) return wire.fail(order.fail);
+    if ("silence" in order) return wire.silence(order.silence);
+    return wire[order.act]();
+  }
+
+  async function pass(asked: IncomingMessage, answer: ServerResponse, body: Buffer): Promise<void> {
+    const said = body.toString("latin1");
+    const call = operationOf(asked, said);
+    const gone = once(answer, "close").then(() => "gone" as const);
+    const before = await rules.meet(call, said, "request", gone);
+    if (before === "gone" || before === "lose") return void asked.socket.destroy();
+    if (before !== "pass") {
+      const { code, status } = before;
+      const headers = { "content-type": "application/x-amz-json-1.1", "x-amzn-errortype": code };
+      answer.writeHead(status, headers).end(JSON.stringify({ __type: code, message: "said by the gate" }));
+      return;
+    }
+    if (onward === undefined) throw new Error("the gate leads nowhere yet");
+    const { method, url: path, headers } = asked;
+    const { hostname: host, port } = onward;
+    const reply = await new Promise<IncomingMessage>((resolve, reject) => {
+      request({ host, port, method, path, headers }, resolve).on("error", reject).end(body);
+    });
+    const after = await rules.meet(call, said, "reply", gone);
+    if (after === "gone" || after === "lose") {
+      reply.resume();
+      return void asked.socket.destroy();
+    }
+    answer.writeHead(reply.statusCode ?? 500, reply.headers);
+    reply.pipe(answer);
+  }
+
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the gate has no port");
+  return {
+    endpoint: `http://127.0.0.1:${address.port}`,
+    leadTo: (endpoint) => {
+      onward = new URL(endpoint);
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}

@@ -1,0 +1,61 @@
+import { inject } from "vitest";
+import * as z from "zod/mini";
+import type { Outage } from "../../tcp-proxy.ts";
+import type { Rule } from "./gate-rules.ts";
+
+const { gate } = inject("installation");
+const Calls = z.array(
+  z.object({ service: z.string(), operation: z.string(), by: z.string(), at: z.number() }),
+);
+
+/** A rule that stands before the functions' calls. */
+export interface Standing extends AsyncDisposable {
+  /** Resolves when the first call has met it. */
+  reached(): Promise<void>;
+  /** How many calls were of its kind, those before and after it included. */
+  met(): Promise<number>;
+  /** Takes it away, and lets go what it holds; `lose`: loses that. */
+  letGo(how?: "lose"): Promise<void>;
+}
+
+/** Has the gate do something to the calls of functions, from now on. */
+export async function stand(rule: z.input<typeof Rule>): Promise<Standing> {
+  const id = z.string().parse(await say("rule", rule));
+  let isGone = false;
+  const letGo = async (how?: "lose") => {
+    if (isGone) return;
+    isGone = true;
+    await say("let", { id, lose: how === "lose" });
+  };
+  return {
+    reached: async () => void (await say("reached", { id })),
+    met: async () => Number(await say("met", { id })),
+    letGo,
+    [Symbol.asyncDispose]: letGo,
+  };
+}
+
+/** The calls that functions have made since a moment. */
+export async function callsSince(since: number): Promise<z.infer<typeof Calls>> {
+  return Calls.parse(await say("calls", { since }));
+}
+
+/** The way to the database of one secret. */
+export function wireOf(ref: string) {
+  const wire = (said: object) => say("wire", { wire: ref, ...said });
+  return {
+    fail: async (fail: Outage) => void (await wire({ fail })),
+    heal: async () => void (await wire({ act: "heal" })),
+    /** From the client's nth message on it hears nothing. */
+    silence: async (silence: number) => void (await wire({ silence })),
+    /** Carries everything again; says whether it was silent. */
+    calm: async () => (await wire({ act: "calm" })) === true,
+  };
+}
+
+async function say(what: string, said: object): Promise<unknown> {
+  const answer = await fetch(`${gate}/_gate/${what}`, { method: "POST", body: JSON.stringify(said) });
+  const told: unknown = await answer.json();
+  if (!answer.ok) throw new Error(String(told));
+  return told;
+}
