@@ -11,6 +11,8 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Most of them wait for something.
+    maxWorkers: 2,
     projects: [
       {
         extends: true,

@@ -39,6 +39,10 @@ const expected: Readonly<Record<string, { suites: readonly string[]; places: rea
     suites: ["aws/stack"],
     places: ["emulators' logs", "log groups", "tables, buckets and queues", "process lists"],
   },
+  installation: {
+    suites: ["aws/stack"],
+    places: ["emulators' logs", "log groups", "tables, buckets and queues", "database logs", "process lists"],
+  },
 };
 
 /** The projects of this run that have begun, the first one first: whose end comes last. Each project has modules of its own, and all have one process. */
