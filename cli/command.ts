@@ -17,6 +17,9 @@ interface ActionOptions {
   readonly farewellMs?: number;
 }
 
+/** A signal is often said twice, to the process and to its group: by `timeout`, by npm, by a terminal. No person is that quick. */
+const echoMs = 300;
+
 /** Runs a command's work: its exit code, its errors as a person and as a machine read them, and Ctrl-C, in one place. */
 export function action<Args extends readonly unknown[]>(
   command: Command,
@@ -27,9 +30,12 @@ export function action<Args extends readonly unknown[]>(
     const options: { manifest: string; json?: boolean } = command.optsWithGlobals();
     const shown = terminal(options.json === true);
     const controller = new AbortController();
+    let wishedAt: number | undefined;
     // Once is a wish, twice is an order. It stays in its place: where nobody listens, others take the signal for the end.
     const interrupt = (): void => {
-      if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+      wishedAt ??= performance.now();
+      if (controller.signal.aborted && performance.now() - wishedAt > echoMs)
+        process.exit(exitCodes.interrupted);
       controller.abort();
     };
     process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
