@@ -2,6 +2,7 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
+import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { fromTemporaryCredentials } from "@aws-sdk/credential-providers";
@@ -11,11 +12,11 @@ import { openAuditKeys } from "../functions/audit-keys.ts";
 import { openAuditLog } from "../functions/audit-log.ts";
 import { openAuditRoots } from "../functions/audit-roots.ts";
 import { type AwsPart, translateAws } from "../functions/aws-errors.ts";
+import { callLimits } from "../functions/call-limits.ts";
 import { openEventBus } from "../functions/event-bus.ts";
 import { readFingerprinter } from "../functions/fingerprinter.ts";
 import { openJournal } from "../functions/journal.ts";
 import { awsSecretStore } from "../functions/secret-store.ts";
-import { secretsManagerClient } from "../functions/secrets-client.ts";
 import { systemClock } from "../local/clock.ts";
 import { systemRandom } from "../local/random.ts";
 import { awsNames } from "../manifest/aws-names.ts";
@@ -50,11 +51,15 @@ export async function openAws(
   warn: (text: string) => void,
 ): Promise<AwsInstallation> {
   const { account, region, installation } = entry;
-  const config = { region, ...(entry.role === undefined ? {} : { credentials: assumed(entry, entry.role) }) };
+  const config = {
+    ...callLimits,
+    region,
+    ...(entry.role === undefined ? {} : { credentials: assumed(entry, entry.role) }),
+  };
   await assertAccount(entry, config);
   const names = awsNames(installation);
   const clients = {
-    secrets: secretsManagerClient(config),
+    secrets: new SecretsManagerClient(config),
     table: new DynamoDBClient(config),
     events: new EventBridgeClient(config),
     bucket: new S3Client(config),
@@ -88,7 +93,7 @@ function assumed({ account, region }: AwsStoreEntry, role: string) {
   const RoleArn = role.startsWith("arn:") ? role : `arn:${partitionOf(region)}:iam::${account}:role/${role}`;
   return fromTemporaryCredentials({
     params: { RoleArn, RoleSessionName: "keyturn" },
-    clientConfig: { region },
+    clientConfig: { ...callLimits, region },
   });
 }
 

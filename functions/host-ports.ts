@@ -3,6 +3,7 @@ import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
+import { callLimits } from "./call-limits.ts";
 import { openDeadLetters } from "./dead-letters.ts";
 import { named, readDeployed, readEnvironment } from "./environment.ts";
 import { HostQueues } from "./host-queues.ts";
@@ -24,8 +25,8 @@ const Environment = z.object({
 export function hostPorts(environment: NodeJS.ProcessEnv): HostPorts {
   const said = readEnvironment(Environment, environment);
   const { secrets } = readDeployed(environment.KEYTURN_DEPLOYMENT);
-  const [sqs, sns] = [new SQSClient(), new SNSClient()];
-  const table = { client: new DynamoDBClient(), name: said.KEYTURN_TABLE };
+  const [sqs, sns] = [new SQSClient(callLimits), new SNSClient(callLimits)];
+  const table = { client: new DynamoDBClient(callLimits), name: said.KEYTURN_TABLE };
   const journal = openJournal(table);
   const clock = { now: () => Date.now() };
   const [installation, queuesUrl] = [said.KEYTURN_INSTALLATION, said.KEYTURN_WORK_QUEUES];

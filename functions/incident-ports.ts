@@ -6,6 +6,7 @@ import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
 import { Secret } from "../core/secret.ts";
 import { translateAws } from "./aws-errors.ts";
+import { callLimits } from "./call-limits.ts";
 import { openDeadLetters } from "./dead-letters.ts";
 import { named, readEnvironment } from "./environment.ts";
 import { githubAlerts } from "./github-alerts.ts";
@@ -49,7 +50,7 @@ export function openIncidents(
   const to = {
     ports,
     work: (ref: string) => queues.order(ref),
-    sessions: roleSessions({ client: new IAMClient(), roles, clock, log }),
+    sessions: roleSessions({ client: new IAMClient(callLimits), roles, clock, log }),
     github: githubAlerts({ app: app === undefined ? undefined : () => read(app) }),
     deadLetters: openDeadLetters(sqs, said.KEYTURN_DEAD_LETTERS),
   };

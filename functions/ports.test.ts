@@ -1,8 +1,12 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { KeyturnError } from "../core/errors.ts";
+import { hostPorts } from "./host-ports.ts";
 import { openIncidents } from "./incident-ports.ts";
 import { openPorts } from "./ports.ts";
 import { answer, refusal, scriptedService } from "./scripted-service.contract.ts";
@@ -95,3 +99,62 @@ test("incidents need their queues; a batch and a webhook are told apart, and wit
   });
   expect(refused).toMatchObject({ statusCode: 401 });
 });
+
+/** Takes every call, and answers none. */
+async function blackHole(): Promise<
+  AsyncDisposable & { readonly endpoint: string; readonly taken: () => number }
+> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on("error", () => undefined)));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("there is no port");
+  return {
+    endpoint: `http://127.0.0.1:${address.port}`,
+    taken: () => sockets.size,
+    [Symbol.asyncDispose]: async () => {
+      const closed = once(server.close(), "close");
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+test("a service that takes a call and never answers is told within seconds, whichever it is", async () => {
+  await using hole = await blackHole();
+  await using service = await scriptedService(keys);
+  serve(hole.endpoint);
+  vi.stubEnv("AWS_ENDPOINT_URL_SECRETS_MANAGER", service.config.endpoint);
+  const [ref, type] = ["billing/db", "postgres-alternating"];
+  const policy = {
+    cacheTtlMs: 1,
+    graceAtLeastMs: 1,
+    graceAtMostMs: 1,
+    onLaggards: "hold",
+    confirmEveryMs: 1,
+  };
+  const tries = { stepDeadlineMs: 30_000, attemptsMax: 1, retryBaseMs: 1, retryMaxMs: 1 };
+  const secret = { ref, type, config: {}, policy: { ...policy, ...tries }, fleets: [] };
+  const environs = {
+    ...environment({ version: 1, installation: "prod", ...place, secrets: [secret] }),
+    KEYTURN_WORK_QUEUES: `${hole.endpoint}/111122223333/keyturn-prod-`,
+    KEYTURN_DEAD_LETTERS: `${hole.endpoint}/111122223333/dead`,
+  };
+  const { ports, queues, auditRoots, auditKeys } = await openPorts(environs);
+  const hosts = hostPorts(environs);
+  vi.stubEnv("AWS_ENDPOINT_URL_SECRETS_MANAGER", hole.endpoint);
+  const begun = performance.now();
+  const refused = (call: Promise<unknown>, code: string) => expect(call).rejects.toMatchObject({ code });
+  await Promise.all([
+    refused(ports.journal.load(ref), "journal-unavailable"),
+    refused(ports.audit.end(ref), "audit-unavailable"),
+    refused(auditRoots.end(), "audit-unavailable"),
+    refused(auditKeys.publicKeys(), "audit-unavailable"),
+    refused(queues.order(ref), "bus-unavailable"),
+    refused(hosts.journal.load(ref), "journal-unavailable"),
+    refused(hosts.deadLetters.put("{}", new KeyturnError("input-invalid", "x")), "bus-unavailable"),
+  ]);
+  expect(performance.now() - begun).toBeLessThan(tries.stepDeadlineMs / 2);
+  expect(hole.taken()).toBeGreaterThanOrEqual(7 * 3);
+}, 30_000);

@@ -4,7 +4,7 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
-import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import * as z from "zod/mini";
 import type { AuditKeys, AuditRoots, Clock, Ports } from "../core/ports.ts";
@@ -12,6 +12,7 @@ import { loadRotator } from "../rotators/registry.ts";
 import { openAuditKeys } from "./audit-keys.ts";
 import { openAuditLog } from "./audit-log.ts";
 import { openAuditRoots } from "./audit-roots.ts";
+import { callLimits } from "./call-limits.ts";
 import { named, readDeployed, readEnvironment } from "./environment.ts";
 import { openEventBus } from "./event-bus.ts";
 import { readFingerprinter } from "./fingerprinter.ts";
@@ -19,7 +20,6 @@ import { openJournal } from "./journal.ts";
 import { log } from "./log.ts";
 import { RotationTokens } from "./native-rotation.ts";
 import { awsSecretStore } from "./secret-store.ts";
-import { secretsManagerClient } from "./secrets-client.ts";
 import { type WorkQueues, workQueues } from "./work-queues.ts";
 
 const Environment = z.object({
@@ -55,8 +55,8 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
   const said = readEnvironment(Environment, environment);
   const deployed = readDeployed(environment.KEYTURN_DEPLOYMENT);
   const rotationTokens = new RotationTokens();
-  const [secrets, sqs] = [secretsManagerClient(), new SQSClient()];
-  const bucket = { client: new S3Client(), bucket: said.KEYTURN_AUDIT_BUCKET };
+  const [secrets, sqs] = [new SecretsManagerClient(callLimits), new SQSClient(callLimits)];
+  const bucket = { client: new S3Client(callLimits), bucket: said.KEYTURN_AUDIT_BUCKET };
   const ports: Ports = {
     installation: said.KEYTURN_INSTALLATION,
     store: awsSecretStore({
@@ -65,8 +65,8 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
       log,
       rotationToken: (_, rotationId) => rotationTokens.of(rotationId),
     }),
-    journal: openJournal({ client: new DynamoDBClient(), name: said.KEYTURN_TABLE }),
-    bus: openEventBus({ client: new EventBridgeClient(), bus: said.KEYTURN_BUS }),
+    journal: openJournal({ client: new DynamoDBClient(callLimits), name: said.KEYTURN_TABLE }),
+    bus: openEventBus({ client: new EventBridgeClient(callLimits), bus: said.KEYTURN_BUS }),
     audit: openAuditLog(bucket),
     clock,
     random: { bytes: (length) => randomBytes(length) },
@@ -79,7 +79,7 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
     ports,
     queues: workQueues({ client: sqs, prefix: said.KEYTURN_WORK_QUEUES, secrets: deployed.secrets }),
     auditRoots: openAuditRoots(bucket),
-    auditKeys: openAuditKeys(new KMSClient(), said.KEYTURN_AUDIT_KEY),
+    auditKeys: openAuditKeys(new KMSClient(callLimits), said.KEYTURN_AUDIT_KEY),
     sqs,
     secrets,
     rotationTokens,

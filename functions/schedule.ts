@@ -1,5 +1,6 @@
 import { SNSClient } from "@aws-sdk/client-sns";
 import { AuditWitness } from "../core/audit-witness.ts";
+import { callLimits } from "./call-limits.ts";
 import { HostQueues } from "./host-queues.ts";
 import { openPorts } from "./ports.ts";
 import { Tick } from "./tick.ts";
@@ -7,7 +8,7 @@ import { Tick } from "./tick.ts";
 const { ports, queues, sqs, auditRoots: roots, auditKeys: keys } = await openPorts(process.env);
 const { installation, audit, clock } = ports;
 const queuesUrl = process.env.KEYTURN_WORK_QUEUES ?? "";
-const hosts = new HostQueues({ sqs, sns: new SNSClient(), installation, queuesUrl });
+const hosts = new HostQueues({ sqs, sns: new SNSClient(callLimits), installation, queuesUrl });
 const witness = new AuditWitness({ installation, audit, clock, roots, keys });
 const tick = new Tick({ ports, queues, hosts, witness });
 

@@ -8,8 +8,8 @@ import {
 } from "@aws-sdk/client-secrets-manager";
 import { expect, inject, test } from "vitest";
 import { describeSecretStore } from "../../../core/secret-store.contract.ts";
+import { callLimits } from "../../../functions/call-limits.ts";
 import { awsSecretStore } from "../../../functions/secret-store.ts";
-import { secretsManagerClient } from "../../../functions/secrets-client.ts";
 import { systemClock } from "../../../local/clock.ts";
 import { idOf } from "../strict-secrets-manager/world.ts";
 
@@ -22,7 +22,7 @@ describeSecretStore(
   "Secrets Manager of LocalStack",
   async () => {
     run += 1;
-    const client = secretsManagerClient(aws);
+    const client = new SecretsManagerClient({ ...callLimits, ...aws });
     const create = { tags: { "keyturn:test": "secret-store" } };
     return {
       store: awsSecretStore({ client, clock: systemClock, log: () => undefined, create }),

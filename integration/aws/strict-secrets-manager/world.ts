@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { secretsManagerClient } from "../../../functions/secrets-client.ts";
+import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { callLimits } from "../../../functions/call-limits.ts";
 import type { Strictness } from "./secret.ts";
 import { StrictServer } from "./server.ts";
 import { StrictSecretsManager } from "./service.ts";
@@ -22,7 +22,8 @@ export async function strictWorld(strictness: Partial<Strictness> = {}): Promise
     service,
     server,
     client: (region = "eu-west-1") => {
-      const client = secretsManagerClient({
+      const client = new SecretsManagerClient({
+        ...callLimits,
         region,
         endpoint: server.endpoint,
         credentials: { accessKeyId: "AKIAEXAMPLE", secretAccessKey: "not-a-secret-of-anybody" },
