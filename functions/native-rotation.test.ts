@@ -8,9 +8,10 @@ import {
   type SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { patienceMs } from "../core/driven.ts";
 import { request } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
-import { reconcile } from "../core/reconcile.ts";
+import { managedSecret, reconcile } from "../core/reconcile.ts";
 import type { RotationEvent } from "../integration/aws/strict-secrets-manager/held.ts";
 import { idOf, type StrictWorld, strictWorld } from "../integration/aws/strict-secrets-manager/world.ts";
 import { memoryPorts } from "../local/memory-ports.ts";
@@ -32,6 +33,7 @@ let lines: string[];
 let clock: { advance(ms: number): void };
 let thrown: unknown[];
 let ordered: string[];
+let beganAt: number;
 let queues: { order(name: string): Promise<void> };
 /** What becomes of a step before and after it is taken; undefined: it is taken. */
 let around: (event: RotationEvent) => "never" | "killed" | undefined;
@@ -55,6 +57,7 @@ beforeEach(async () => {
     rotationToken: (_, id) => rotationTokens.of(id),
   });
   ports = { ...memory.ports, store };
+  beganAt = ports.clock.now();
   world.service.functions.set(arn, async (event) => {
     const fate = around(event);
     if (fate === "never") throw new Error("killed before it began");
@@ -86,6 +89,12 @@ async function settle(begin: () => Promise<boolean> = async () => false) {
   }
   throw new Error(`it never comes to rest: ${lines.slice(-6).join("\n")}`);
 }
+
+/** Secrets Manager's clock goes on with ours. */
+const begin = (): Promise<boolean> => {
+  const clock = { ...ports.clock, now: () => world.service.now() + ports.clock.now() - beganAt };
+  return beginNatively(client, { ...ports, clock }, "keyturn-prod-model")(ref);
+};
 
 /** One value is out, the target takes it, and nothing is under way or owed. */
 async function isAtRest(): Promise<void> {
@@ -147,7 +156,7 @@ describe("RotateSecret", () => {
       await rotate(t2).catch(() => undefined);
       await settle();
       await request(ref, ports, { kind: "rotate", by: "test" }, { beginsElsewhere: true });
-      const last = await settle(() => beginNatively(client, ports, "keyturn-prod-model")(ref));
+      const last = await settle(begin);
       expect([t1, t2]).not.toContain(last.current?.version);
       await isAtRest();
     },
@@ -211,8 +220,6 @@ describe("RotateSecret", () => {
 });
 
 describe("who begins a rotation", () => {
-  const begin = () => beginNatively(client, ports, "keyturn-prod-model")(ref);
-
   test("is Keyturn where Secrets Manager does not rotate", async () => {
     expect(await begin()).toBe(false);
   });
@@ -225,6 +232,46 @@ describe("who begins a rotation", () => {
     const { current } = await record();
     expect(current?.version).not.toBe(t1);
     expect(await stagesOf(current?.version ?? "")).toContain("AWSCURRENT");
+  });
+
+  test("is Secrets Manager where it has just begun: what it has not asked a step for yet is put aside only when it was given up", async () => {
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    await rotate(t1);
+    await settle();
+    const run = world.service.functions.get(arn);
+    world.service.functions.set(arn, async (event) => {
+      await asked;
+      return run?.(event);
+    });
+    beganAt = ports.clock.now();
+    const call = new RotateSecretCommand({ SecretId: ref, ClientRequestToken: t2 });
+    await client.send(call);
+    await expect(begin()).rejects.toMatchObject({ code: "conflict", message: expect.stringContaining(t2) });
+    expect(await stagesOf(t2)).toEqual(["AWSPENDING"]);
+    ask();
+    await world.service.settled();
+    expect((await record()).current?.version).toBe(t2);
+    await settle();
+    await isAtRest();
+  });
+
+  test("is Keyturn again where it was given up before a step came: it is put aside when patience has ended, and another one begins", async () => {
+    await rotate(t1);
+    await settle();
+    beganAt = ports.clock.now();
+    around = () => "never";
+    await rotate(t2);
+    around = () => undefined;
+    clock.advance(patienceMs(managedSecret(ports, ref).policy) - 1_000);
+    await expect(begin()).rejects.toMatchObject({ code: "conflict" });
+    expect(await stagesOf(t2)).toEqual(["AWSPENDING"]);
+    clock.advance(1_000);
+    expect(await begin()).toBe(true);
+    await world.service.settled();
+    expect([t1, t2]).not.toContain((await record()).current?.version);
+    expect(await stagesOf(t2)).not.toContain("AWSPENDING");
+    await settle();
+    await isAtRest();
   });
 
   test("is nobody where another function rotates, and that is told", async () => {

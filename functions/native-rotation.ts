@@ -1,13 +1,16 @@
 import {
   DescribeSecretCommand,
+  ListSecretVersionIdsCommand,
   RotateSecretCommand,
   type SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
 import * as z from "zod/mini";
+import { patienceMs } from "../core/driven.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { newId } from "../core/identifier.ts";
 import { type NativeStep, nativeStep } from "../core/native.ts";
 import type { Ports } from "../core/ports.ts";
+import { managedSecret } from "../core/reconcile.ts";
 import { Secret } from "../core/secret.ts";
 import { awsErrorName } from "./aws-errors.ts";
 import { translateSecretsManager } from "./secret-errors.ts";
@@ -102,7 +105,7 @@ export async function rotateNatively(
  */
 export function beginNatively(
   client: SecretsManagerClient,
-  { random, store }: Pick<Ports, "random" | "store">,
+  ports: Ports,
   functionName: string,
 ): (ref: string) => Promise<boolean> {
   return async (ref) => {
@@ -122,12 +125,13 @@ export function beginNatively(
       );
     }
     const rotate = () =>
-      client.send(new RotateSecretCommand({ ...asked, ClientRequestToken: newId(random) }));
+      client.send(new RotateSecretCommand({ ...asked, ClientRequestToken: newId(ports.random) }));
     const stray = strayIn(VersionIdsToStages);
     await rotate()
       .catch(async (thrown: unknown) => {
         if (stray === undefined || awsErrorName(thrown) !== "InvalidRequestException") throw thrown;
-        await store.discardPending(ref, stray);
+        await assertGivenUp(client, ref, stray, ports);
+        await ports.store.discardPending(ref, stray);
         await rotate();
       })
       .catch((thrown: unknown) => {
@@ -144,6 +148,45 @@ export function beginNatively(
 function strayIn(labels: Readonly<Record<string, readonly string[]>>): string | undefined {
   const holders = Object.entries(labels).filter(([, its]) => its.includes("AWSPENDING"));
   return holders.find(([, its]) => !its.includes("AWSCURRENT"))?.[0];
+}
+
+/**
+ * Secrets Manager may have begun it a moment ago, and be about to ask for its first step: only what is older than anybody's patience was given up. Who
+ * waits is on record meanwhile, and asks again.
+ */
+async function assertGivenUp(
+  client: SecretsManagerClient,
+  ref: string,
+  stray: string,
+  ports: Ports,
+): Promise<void> {
+  const begunAt = await versionMadeAt(client, ref, stray).catch((thrown: unknown) => {
+    throw translateSecretsManager(thrown, ref, "looking at the versions of");
+  });
+  const givenUpAt = (begunAt ?? 0) + patienceMs(managedSecret(ports, ref).policy);
+  if (givenUpAt < ports.clock.now()) return;
+  throw new KeyturnError(
+    "conflict",
+    `Secrets Manager has begun ${stray} of ${ref}: if no step of it is asked for, it is put aside after ${new Date(givenUpAt).toISOString()}`,
+  );
+}
+
+/** Undefined where no version of that id is listed. */
+async function versionMadeAt(
+  client: SecretsManagerClient,
+  ref: string,
+  version: string,
+): Promise<number | undefined> {
+  let next: string | undefined;
+  do {
+    const { Versions = [], NextToken } = await client.send(
+      new ListSecretVersionIdsCommand({ SecretId: ref, MaxResults: 100, NextToken: next }),
+    );
+    const found = Versions.find(({ VersionId }) => VersionId === version);
+    if (found !== undefined) return found.CreatedDate?.getTime();
+    next = NextToken;
+  } while (next !== undefined);
+  return undefined;
 }
 
 function readEvent(event: unknown): z.infer<typeof NativeEvent> {
