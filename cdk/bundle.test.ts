@@ -55,6 +55,33 @@ it.each(Object.entries(drivers))("holds the type %s and its driver, and no other
   expect((await loaded.loadRotator(type)).type).toBe(type);
 });
 
+const functionsFolder = join(import.meta.dirname, "../functions");
+const statically = (code: string) =>
+  [...code.matchAll(/(?:^|;)import[^(;]*?from ?"([^"]+)"/g)].map(([, name]) => name);
+
+it.each([...bundles()])(
+  "makes %s smaller than a megabyte; it starts without what was left out",
+  async (name, found) => {
+    const { code, inputs } = await bundle(
+      join(functionsFolder, `${found.entry}.ts`),
+      found.types,
+      found.without,
+    );
+    expect(code.length).toBeLessThan(1_000_000);
+    // A function has its credentials in its environment, and what reaches no target needs no driver.
+    const unwanted = [
+      "credential-provider-ini/",
+      "credential-provider-sso/",
+      "nested-clients/dist-es/submodules/signin",
+    ];
+    if (name === "revoke") unwanted.push("node_modules/pg/");
+    expect(inputs.filter((path) => unwanted.some((one) => path.includes(one)))).toEqual([]);
+    // What is left out is imported by whoever comes to it, and by nobody at the start.
+    // Node's own modules are required, all but the one that requires.
+    expect(statically(code)).toEqual(["node:module"]);
+  },
+);
+
 it("is the same bytes each time, and its map is apart", async () => {
   const [first, second] = [
     await bundle(entry, ["aws-iam-access-key"]),

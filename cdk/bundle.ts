@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
 import { renderRegistry } from "../rotators/generate.ts";
@@ -8,9 +9,19 @@ import { rotatorTypes } from "../rotators/registry.ts";
 interface Bundle {
   /** In functions/, without its ending. */
   readonly entry: string;
-  /** The credential types whose drivers it holds. */
+  /** The credential types that it holds. */
   readonly types: readonly string[];
+  /** Packages that it would import only to reach a target, which it never does. */
+  readonly without?: readonly string[];
 }
+
+/** Drivers try for these and go on without them. */
+const optional = ["pg-native", "pg-cloudflare"];
+
+/** Ways to credentials that no function takes: Lambda puts its own into the environment, where the SDK looks first, and the others are imported only by whoever comes to them. */
+const otherCredentials = ["sso", "ini", "process", "web-identity"].map(
+  (way) => `@aws-sdk/credential-provider-${way}`,
+);
 
 /** What CommonJS modules inside ask for, and an ES module does not have by itself. */
 const banner = `import { createRequire } from "node:module";const require = createRequire(import.meta.url);`;
@@ -22,7 +33,7 @@ export function bundles(types: readonly string[] = rotatorTypes): ReadonlyMap<st
   return new Map<string, Bundle>([
     ...types.map((type) => [`rotate-${type}`, { entry: "rotate", types: [type] }] as const),
     // What is asked for is judged by its type: whoever records it has to know them all.
-    ["revoke", { entry: "revoke", types }],
+    ["revoke", { entry: "revoke", types, without: ["pg"] }],
     ...["schedule", "enrol"].map((entry) => [entry, { entry, types: [] }] as const),
   ]);
 }
@@ -40,7 +51,11 @@ interface Bundled {
 }
 
 /** One file for one function, with nothing in it that the function does not import. The same sources make the same bytes. */
-export async function bundle(entryPoint: string, types: readonly string[]): Promise<Bundled> {
+export async function bundle(
+  entryPoint: string,
+  types: readonly string[],
+  without: readonly string[] = [],
+): Promise<Bundled> {
   const { outputFiles, metafile } = await build({
     entryPoints: [entryPoint],
     absWorkingDir: join(import.meta.dirname, ".."),
@@ -56,9 +71,8 @@ export async function bundle(entryPoint: string, types: readonly string[]): Prom
     sourcemap: "external",
     legalComments: "none",
     banner: { js: banner },
-    // Drivers try for these and go on without them.
-    external: ["pg-native", "pg-cloudflare"],
-    plugins: [onlyTypes(types)],
+    external: [...optional, ...otherCredentials, ...without],
+    plugins: [onlyTypes(types), requiredBuiltins],
     logLevel: "silent",
   });
   const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? "";
@@ -69,7 +83,7 @@ export async function bundle(entryPoint: string, types: readonly string[]): Prom
 export async function writeBundle(name: string, folder: string): Promise<void> {
   const found = bundles().get(name);
   if (found === undefined) throw new Error(`there is no bundle ${name}`);
-  const { code, map } = await bundle(entryOf(found.entry), found.types);
+  const { code, map } = await bundle(entryOf(found.entry), found.types, found.without);
   mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(join(folder, name, "index.mjs"), code);
   writeFileSync(join(folder, `${name}.map`), map);
@@ -87,6 +101,25 @@ function onlyTypes(types: readonly string[]): Plugin {
     },
   };
 }
+
+/**
+ * Node's own modules are required where they would be imported: to import one is to read all that it exports, and of `node:http` that
+ * loads another client of HTTP, which nobody here uses, and which takes as long as the whole of a function's own code.
+ */
+const requiredBuiltins: Plugin = {
+  name: "required-builtins",
+  setup: ({ onLoad, onResolve }) => {
+    onResolve({ filter: /^[a-z_:/0-9]+$/ }, ({ path, namespace, kind }) => {
+      if (!isBuiltin(path)) return undefined;
+      if (namespace === "builtin" || kind === "require-call") return { path, external: true };
+      return { path, namespace: "builtin" };
+    });
+    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)});`,
+      loader: "js",
+    }));
+  },
+};
 
 if (import.meta.main) {
   const [folder = join(import.meta.dirname, "../dist/bundles"), ...names] = process.argv.slice(2);
