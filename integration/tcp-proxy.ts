@@ -13,6 +13,8 @@ export type Outage = (typeof outages)[number];
 /** A wire between a client and a server that can be torn or go silent at a chosen message of the client. */
 export interface TcpProxy {
   readonly port: number;
+  /** How many connections clients have made. */
+  connections(): number;
   /**
    * Tears every connection at the client's nth chunk from now on, counted over all connections. `before`: the server never gets
    * it. `after`: the server gets it and acts, and the client never learns of it.
@@ -138,6 +140,7 @@ export async function startProxy(target: Address): Promise<TcpProxy> {
   };
   return {
     port,
+    connections: () => wires,
     tear: (chunk, when) => arm(when, chunk),
     silence: (chunk) => arm("silence", chunk),
     calm: () => {

@@ -15,6 +15,7 @@ const here = import.meta.dirname;
 const requirements = {
   localstack: join(here, "localstack/requirements.txt"),
   ministack: join(here, "ministack/requirements.txt"),
+  python: join(here, "python-function/requirements.txt"),
 } as const;
 const dynamodb = {
   pom: join(here, "dynamodb-local/pom.xml"),
@@ -49,6 +50,13 @@ export const parts = {
     needs: "Python 3.13 or 3.12",
     pins: [requirements.ministack],
     commands: (folder) => fromPyPI(folder, requirements.ministack),
+  },
+  /** No emulator: what the bench compares with. */
+  "python-function": {
+    title: "A function in Python",
+    needs: "Python 3.13 or 3.12",
+    pins: [requirements.python],
+    commands: (folder) => fromPyPI(folder, requirements.python),
   },
 } as const satisfies Record<string, Part>;
 

@@ -5,16 +5,23 @@ interface Said {
   readonly grace?: Readonly<Record<string, string>>;
 }
 
+/** Which secrets an installation has, by their names. */
+export interface Secrets {
+  readonly databases: Readonly<Record<string, Said>>;
+  /** Of users of IAM. */
+  readonly users: Readonly<Record<string, Said>>;
+}
+
 /** Short enough to be waited for; nobody has to release what nobody reads. */
-const soon: Said = { cacheTtl: "1s", grace: { atLeast: "1s", atMost: "4s", onLaggards: "retire" } };
+export const soon: Said = { cacheTtl: "1s", grace: { atLeast: "1s", atMost: "4s", onLaggards: "retire" } };
 
 /** The databases' secrets of the installation. Each test has secrets of its own, with a role and a way to the server of their own. */
-export const databases: Readonly<Record<string, Said>> = {
+export const databases: Secrets["databases"] = {
   "ordered/db": soon,
 };
 
 /** The keys of users of IAM. */
-export const users: Readonly<Record<string, Said>> = {
+export const users: Secrets["users"] = {
   "leaked/key": soon,
 };
 

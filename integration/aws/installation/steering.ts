@@ -1,12 +1,10 @@
 import { inject } from "vitest";
 import * as z from "zod/mini";
 import type { Outage } from "../../tcp-proxy.ts";
+import { callsThrough, sayToGate } from "./gate-client.ts";
 import type { Rule } from "./gate-rules.ts";
 
 const { gate } = inject("installation");
-const Calls = z.array(
-  z.object({ service: z.string(), operation: z.string(), by: z.string(), at: z.number() }),
-);
 
 /** A rule that stands before the functions' calls. */
 export interface Standing extends AsyncDisposable {
@@ -36,9 +34,7 @@ export async function stand(rule: z.input<typeof Rule>): Promise<Standing> {
 }
 
 /** The calls that functions have made since a moment. */
-export async function callsSince(since: number): Promise<z.infer<typeof Calls>> {
-  return Calls.parse(await say("calls", { since }));
-}
+export const callsSince = (since: number) => callsThrough(gate, since);
 
 /** The way to the database of one secret. */
 export function wireOf(ref: string) {
@@ -53,9 +49,4 @@ export function wireOf(ref: string) {
   };
 }
 
-async function say(what: string, said: object): Promise<unknown> {
-  const answer = await fetch(`${gate}/_gate/${what}`, { method: "POST", body: JSON.stringify(said) });
-  const told: unknown = await answer.json();
-  if (!answer.ok) throw new Error(String(told));
-  return told;
-}
+const say = (what: string, said: object) => sayToGate(gate, what, said);

@@ -1,7 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import {
@@ -26,6 +23,7 @@ import { openEventBus } from "../../../functions/event-bus.ts";
 import { HostQueues } from "../../../functions/host-queues.ts";
 import { openJournal } from "../../../functions/journal.ts";
 import { startFanOut } from "./fan-out-stack.ts";
+import { HostProcesses } from "./host-processes.ts";
 import { receive } from "./queues.ts";
 
 const aws = inject("localstack");
@@ -37,11 +35,9 @@ const [first = "", second = "", third = "", fourth = ""] = versions;
 
 const manager = new SecretsManagerClient(aws);
 const sqs = new SQSClient(aws);
-const children: ChildProcess[] = [];
-const errors: string[] = [];
-/** By host: the last version that it said it had, and when. */
-const seen = new Map<string, { readonly version: string; readonly at: number }>();
-const held: string[] = [];
+const processes = new HostProcesses({ aws, installation, fleet, ref });
+const { children, errors, seen, held } = processes;
+const hosts = () => processes.hosts();
 let stack: Awaited<ReturnType<typeof startFanOut>>;
 let journal: ReturnType<typeof openJournal>;
 
@@ -51,38 +47,17 @@ beforeAll(async () => {
   await manager.send(
     new CreateSecretCommand({ Name: ref, ClientRequestToken: first, SecretString: credentialOf(first) }),
   );
-  for (let index = 0; index < processCount; index += 1) children.push(startHosts(`p${index}`));
+  for (let index = 0; index < processCount; index += 1) processes.start(`p${index}`, hostsEach);
 }, 120_000);
 
 afterAll(async () => {
-  for (const child of children) child.kill("SIGKILL");
+  processes.kill();
   sqs.destroy();
   manager.destroy();
 });
 
 function credentialOf(version: string): string {
   return JSON.stringify({ username: "app", password: `canary-of-the-fan-out-${version}` });
-}
-
-function startHosts(prefix: string): ChildProcess {
-  const script = join(import.meta.dirname, "fan-out-hosts.ts");
-  const child = spawn(process.execPath, [script, installation, fleet, ref, prefix, String(hostsEach)], {
-    stdio: ["pipe", "pipe", "pipe"],
-    env: {
-      PATH: process.env.PATH,
-      AWS_ENDPOINT_URL: aws.endpoint,
-      AWS_REGION: aws.region,
-      AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: aws.credentials.secretAccessKey,
-    },
-  });
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    const { host, version, at, held: holds } = JSON.parse(line);
-    if (holds === undefined) seen.set(host, { version, at });
-    else held.push(holds);
-  });
-  child.stderr.on("data", (chunk) => errors.push(String(chunk)));
-  return child;
 }
 
 /** The store's current version is another one. */
@@ -129,10 +104,6 @@ async function allAdopt(version: string, count: number, withinMs: number): Promi
   await expect.poll(adopted, { timeout: withinMs, interval: 250 }).toBe(count);
 }
 
-function hosts(): readonly string[] {
-  return [...seen.keys()].toSorted();
-}
-
 async function queueCount(): Promise<number> {
   const listed = await sqs.send(
     new ListQueuesCommand({ QueueNamePrefix: `keyturn-${installation}-${fleet}-`, MaxResults: 1000 }),
@@ -171,7 +142,7 @@ test("an event reaches all of them within seconds; adoption and release come bac
   await announce(second, 2);
   await allAdopt(second, hostCount, 40_000);
   const releasedMs = Date.now() - announcedAt;
-  const lags = [...seen.values()].map(({ at }) => at - announcedAt).toSorted((one, other) => one - other);
+  const lags = processes.lagsSince(announcedAt);
   console.log(
     `adoption at ${hostCount} hosts: median ${lags[hostCount / 2]} ms, last ${lags.at(-1)} ms; in the journal ${releasedMs} ms`,
   );
@@ -275,8 +246,7 @@ test("hosts that are gone are swept, and no living one is", async () => {
 }, 60_000);
 
 test("hosts that end say so, and no value was said anywhere", async () => {
-  for (const child of children.slice(0, -1)) child.stdin?.end();
-  await Promise.all(children.slice(0, -1).map((child) => child.exitCode ?? once(child, "exit")));
+  await processes.end(children.slice(0, -1));
   const leaving = async () => (await journal.agents(ref)).filter((agent) => agent.leaving === true).length;
   await expect.poll(leaving, { timeout: 30_000 }).toBe(hostCount - hostsEach);
   expect(errors).toEqual([]);

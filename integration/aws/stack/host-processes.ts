@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { AwsConfig } from "../aws-config.ts";
+
+interface Where {
+  readonly aws: AwsConfig;
+  readonly installation: string;
+  readonly fleet: string;
+  /** The secret that they read. */
+  readonly ref: string;
+}
+
+/** Processes with hosts of a fleet (`fan-out-hosts.ts`), and what they have said. */
+export class HostProcesses {
+  readonly children: ChildProcess[] = [];
+  readonly errors: string[] = [];
+  /** By host: the last version that it said it had, and when. */
+  readonly seen = new Map<string, { readonly version: string; readonly at: number }>();
+  readonly held: string[] = [];
+  readonly #where: Where;
+
+  constructor(where: Where) {
+    this.#where = where;
+  }
+
+  start(prefix: string, count: number): void {
+    const { aws, installation, fleet, ref } = this.#where;
+    const script = join(import.meta.dirname, "fan-out-hosts.ts");
+    const child = spawn(process.execPath, [script, installation, fleet, ref, prefix, String(count)], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: {
+        PATH: process.env.PATH,
+        AWS_ENDPOINT_URL: aws.endpoint,
+        AWS_REGION: aws.region,
+        AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: aws.credentials.secretAccessKey,
+        // The SDK tells it with every call.
+        AWS_SDK_UA_APP_ID: hostsApp,
+      },
+    });
+    this.children.push(child);
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const { host, version, at, held } = JSON.parse(line);
+      if (held === undefined) this.seen.set(host, { version, at });
+      else this.held.push(held);
+    });
+    child.stderr.on("data", (chunk) => this.errors.push(String(chunk)));
+  }
+
+  hosts(): readonly string[] {
+    return [...this.seen.keys()].toSorted();
+  }
+
+  /** How long after a moment each of them said so, the first one first. */
+  lagsSince(moment: number): readonly number[] {
+    return [...this.seen.values()].map(({ at }) => at - moment).toSorted((one, other) => one - other);
+  }
+
+  /** Asks the processes to end, and waits until they have. */
+  async end(children: readonly ChildProcess[] = this.children): Promise<void> {
+    for (const child of children) child.stdin?.end();
+    await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
+  }
+
+  kill(): void {
+    for (const child of this.children) child.kill("SIGKILL");
+  }
+}
+
+/** How the calls of these processes are known. */
+export const hostsApp = "keyturn-hosts";
