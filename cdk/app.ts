@@ -2,7 +2,7 @@ import { App, Duration, Stack, Tags } from "aws-cdk-lib";
 import { SecurityGroup, Subnet, Vpc } from "aws-cdk-lib/aws-ec2";
 import { Key } from "aws-cdk-lib/aws-kms";
 import type { Construct } from "constructs";
-import { Keyturn, type KeyturnProps } from "./keyturn.ts";
+import { Keyturn, KeyturnAccount, type KeyturnProps } from "./keyturn.ts";
 import { installationTag } from "./names.ts";
 import { planOf } from "./plan.ts";
 
@@ -12,18 +12,16 @@ import { planOf } from "./plan.ts";
  */
 const app = new App({ context: { "@aws-cdk/core:enablePartitionLiterals": true } });
 const plan = planOf(said("manifest") ?? "keyturn.yaml", said("store"));
-const { installation, account, region } = plan;
+const { installation, region } = plan;
+const other = said("account");
 const stack = new Stack(app, `keyturn-${installation}`, {
   description: `Keyturn: rotates the credentials of ${installation}`,
-  env: { account, region },
+  env: { account: other ?? plan.account, region },
   terminationProtection: said("terminationProtection") !== "false",
 });
-new Keyturn(stack, "Keyturn", {
-  plan,
-  ...network(stack),
-  ...keys(stack),
-  ...words(),
-});
+const { secretKeys = [], ...ownKeys } = keys(stack);
+if (other !== undefined) new KeyturnAccount(stack, "Keyturn", { plan, secretKeys });
+else new Keyturn(stack, "Keyturn", { plan, ...network(stack), secretKeys, ...ownKeys, ...words() });
 Tags.of(stack).add(installationTag, installation);
 app.synth();
 

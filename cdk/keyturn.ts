@@ -6,6 +6,7 @@ import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { ITopic } from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
 import { KeyturnError } from "../core/errors.ts";
+import { accountOf, otherAccounts, rolesOf } from "./accounts.ts";
 import { ownCode } from "./code.ts";
 import { credentialTypes } from "./credential-types.ts";
 import { addDashboard } from "./dashboard.ts";
@@ -48,7 +49,7 @@ export interface KeyturnProps {
    * to be there when the stack is deployed. Default: true; without it Keyturn drives all steps itself.
    */
   readonly nativeRotation?: boolean;
-  /** Account → the role in it by which its secrets are reached (`KeyturnAccount` makes one). */
+  /** Account → the role in it by which its secrets are reached. Default: the one that `KeyturnAccount` makes there. */
   readonly accounts?: Readonly<Record<string, string>>;
   /** The keys of an installation that was destroyed, and is taken up again. */
   readonly dataKey?: IKey;
@@ -82,6 +83,7 @@ export class Keyturn extends Construct {
     };
     const names = new Names(plan.installation);
     const types = byType(plan.secrets);
+    const roles = rolesOf(this, plan, props.accounts ?? {});
     const fabric = new Fabric(this, "Fabric", {
       names,
       code: props.code ?? ownCode(plan.files),
@@ -90,7 +92,7 @@ export class Keyturn extends Construct {
       auditRetention: props.auditRetention ?? Duration.days(365),
       dataKey: props.dataKey,
       messagesKey: props.messagesKey,
-      roles: props.accounts ?? {},
+      roles: Object.fromEntries(roles),
     });
     const work = new Map(
       [...types.keys()].map((type) => [
@@ -121,6 +123,8 @@ export class Keyturn extends Construct {
         fabric,
         rotator,
         secrets,
+        isHere: (ref) => accountOf(plan, ref) === plan.account,
+        roles: otherAccounts(plan, secrets).flatMap((account) => roles.get(account) ?? []),
         work: queue,
         environment,
         concurrency,

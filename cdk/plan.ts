@@ -14,6 +14,8 @@ export interface Plan {
   readonly installation: string;
   readonly account: string;
   readonly region: string;
+  /** By reference: the account of each secret, administering logins included, that is in another one. */
+  readonly accounts: Readonly<Record<string, string>>;
   readonly secrets: readonly PlannedSecret[];
   /** Files that stand beside the code of every function, by name: `keyturn.json`, and what it names. */
   readonly files: Readonly<Record<string, string>>;
@@ -23,12 +25,13 @@ export interface Plan {
 export function planOf(path: string, store?: string): Plan {
   const manifest = loadManifest(path, { facts: credentialTypes });
   const { deployment, files } = deploymentOf(manifest, store ?? onlyStore(manifest));
-  const { installation, account, region, secrets } = deployment;
+  const { installation, account, region, accounts = {}, secrets } = deployment;
   const beside = [...files].map(([name, file]) => [name, readFileSync(file, "utf8")] as const);
   return {
     installation,
     account,
     region,
+    accounts,
     secrets: secrets.map(({ ref, type, config, admin, fleets, tenant }) => ({
       ref,
       type,

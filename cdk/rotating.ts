@@ -24,6 +24,10 @@ interface RotatingProps {
   readonly fabric: Fabric;
   readonly rotator: Rotator;
   readonly secrets: readonly PlannedSecret[];
+  /** Whether a secret is in the installation's own account. */
+  readonly isHere: (ref: string) => boolean;
+  /** Of other accounts, by which its other secrets are reached. */
+  readonly roles: readonly string[];
   readonly work: WatchedQueue;
   readonly environment: Readonly<Record<string, string>>;
   readonly concurrency: number | undefined;
@@ -42,9 +46,9 @@ export class Rotating extends Construct {
 
   constructor(scope: Construct, id: string, props: RotatingProps) {
     super(scope, id);
-    const { fabric, rotator, secrets, work, concurrency, secretKeys } = props;
+    const { fabric, rotator, secrets, isHere, roles, work, concurrency, secretKeys } = props;
     const { type, needs } = rotator;
-    const roles = Object.values(fabric.roles);
+    const own = secrets.filter(({ ref }) => isHere(ref));
     this.function = new KeyturnFunction(this, "Rotate", {
       fabric,
       name: type,
@@ -70,21 +74,17 @@ export class Rotating extends Construct {
       isInNetwork: needs.network.includes("target"),
     });
     const policies = attach(this, this.function.role, `The secrets of ${fabric.names.function(type)}`, [
-      ...secretRights(this, fabric.names.installation, type, secrets, props.secretsBy),
-      ...neededRights(this, rotator, secrets),
+      ...secretRights(this, fabric.names.installation, type, secrets, props.secretsBy, isHere),
+      ...neededRights(this, rotator, own),
     ]);
     this.function.takeFrom(work.queue, concurrency);
-    if (!props.isNative) return;
-    for (const account of [Stack.of(this).account, ...Object.keys(fabric.roles)]) {
-      this.function.handler.addPermission(
-        `SecretsManager${account === Stack.of(this).account ? "" : account}`,
-        {
-          principal: new ServicePrincipal("secretsmanager.amazonaws.com"),
-          sourceAccount: account,
-          sourceArn: `arn:${Stack.of(this).partition}:secretsmanager:${Stack.of(this).region}:${account}:secret:*`,
-        },
-      );
-    }
-    rotationsOf(this, this.function, secrets, policies);
+    // In another account nothing is said to Secrets Manager, and it is told nothing: Keyturn drives those rotations itself.
+    if (!props.isNative || own.length === 0) return;
+    this.function.handler.addPermission("SecretsManager", {
+      principal: new ServicePrincipal("secretsmanager.amazonaws.com"),
+      sourceAccount: Stack.of(this).account,
+      sourceArn: arnHere(this, "secretsmanager", "secret:*"),
+    });
+    rotationsOf(this, this.function, own, policies);
   }
 }

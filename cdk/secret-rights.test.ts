@@ -2,11 +2,10 @@ import { App, Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { describe, expect, it } from "vitest";
-import { KeyturnAccount } from "./account.ts";
 import { credentialTypes } from "./credential-types.ts";
 import { Names } from "./names.ts";
 import { patternsFor } from "./patterns.ts";
-import { plan, secretOf } from "./sample-plan.contract.ts";
+import { secretOf } from "./sample-plan.contract.ts";
 import { attach, neededRights, secretRights } from "./secret-rights.ts";
 
 function newStack(): Stack {
@@ -80,33 +79,6 @@ describe("rights on secrets", () => {
     expect(() => rights(undefined, { userName: "*", region: "eu-west-1" })).toThrow(
       /partner\/uploader.*cannot stand in the ARN/,
     );
-  });
-});
-
-it("another account lets in the functions of this installation, for its own secrets", () => {
-  const stack = newStack();
-  new KeyturnAccount(stack, "Account", { plan, hub: "999900001111" });
-  const template = Template.fromStack(stack);
-  template.hasResourceProperties("AWS::IAM::Role", {
-    AssumeRolePolicyDocument: {
-      Statement: [
-        {
-          Action: "sts:AssumeRole",
-          Effect: "Allow",
-          Principal: { AWS: "arn:aws:iam::999900001111:root" },
-          Condition: {
-            StringEquals: {
-              "aws:PrincipalTag/keyturn:installation": "prod",
-              "aws:PrincipalTag/keyturn:part": [
-                "aws-iam-access-key",
-                "postgres-alternating",
-                "postgres-password",
-              ],
-            },
-          },
-        },
-      ],
-    },
   });
 });
 

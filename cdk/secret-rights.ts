@@ -26,20 +26,24 @@ const read = [
 /** How a function's secrets are named to IAM: each by its ARN, or all of them by the tags that they bear. */
 export type SecretsBy = "name" | "tag";
 
-/** The rights on the secrets of one type. */
+/** The rights on the secrets of one type, as far as they are in the stack's own account. */
 export function secretRights(
   scope: Construct,
   installation: string,
   type: string,
   secrets: readonly PlannedSecret[],
   by: SecretsBy,
+  isHere: (ref: string) => boolean = () => true,
 ): readonly PolicyStatement[] {
-  const { own, admin } = references(secrets);
+  const all = references(secrets);
+  const [own, admin] = [all.own.filter(isHere), all.admin.filter(isHere)];
   const arns = (refs: readonly string[]) => refs.map((ref) => secretArn(scope, ref));
   const readAdmins = admin.length === 0 ? [] : [allow(read, arns(admin))];
+  if (own.length === 0) return readAdmins;
   if (by === "name") return [allow(rotated, arns(own)), ...readAdmins];
-  const tenants = [...new Set(secrets.flatMap(({ tenant }) => tenant ?? []))].toSorted();
-  const isTenanted = secrets.every(({ tenant }) => tenant !== undefined);
+  const tagged = secrets.filter(({ ref }) => isHere(ref));
+  const tenants = [...new Set(tagged.flatMap(({ tenant }) => tenant ?? []))].toSorted();
+  const isTenanted = tagged.every(({ tenant }) => tenant !== undefined);
   return [
     allow(rotated, [secretArn(scope, "*").replace(/-\?+$/, "")], {
       StringEquals: {

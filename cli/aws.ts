@@ -8,6 +8,7 @@ import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import { KeyturnError } from "../core/errors.ts";
 import type { AuditKeys, AuditRoots, Log, Ports } from "../core/ports.ts";
+import { clientsByAccount } from "../functions/accounts.ts";
 import { openAuditKeys } from "../functions/audit-keys.ts";
 import { openAuditLog } from "../functions/audit-log.ts";
 import { openAuditRoots } from "../functions/audit-roots.ts";
@@ -16,6 +17,7 @@ import { callLimits } from "../functions/call-limits.ts";
 import { openEventBus } from "../functions/event-bus.ts";
 import { readFingerprinter } from "../functions/fingerprinter.ts";
 import { openJournal } from "../functions/journal.ts";
+import { routedStore } from "../functions/routed-store.ts";
 import { awsSecretStore } from "../functions/secret-store.ts";
 import { systemClock } from "../local/clock.ts";
 import { systemRandom } from "../local/random.ts";
@@ -47,6 +49,7 @@ export interface AwsInstallation {
  */
 export async function openAws(
   entry: AwsStoreEntry,
+  accountOf: (ref: string) => string,
   log: Log,
   warn: (text: string) => void,
 ): Promise<AwsInstallation> {
@@ -66,12 +69,22 @@ export async function openAws(
     keys: new KMSClient(config),
     queues: new SQSClient(config),
   };
+  const clientOf = clientsByAccount({
+    own: { account, client: clients.secrets },
+    accountOf,
+    roleFor: (other, ref) => roleIn(entry, other, ref),
+    sts: new STSClient({ ...callLimits, region }),
+    open: (credentials) => new SecretsManagerClient({ ...callLimits, region, credentials }),
+    session: "keyturn",
+    remedy: "let whoever calls the command take it, or use another profile",
+  });
+  const storeBy = (client: SecretsManagerClient) => awsSecretStore({ client, clock: systemClock, log });
   const bucket = { client: clients.bucket, bucket: names.auditBucket(account, region) };
   return {
     installation,
     parts: {
       installation,
-      store: awsSecretStore({ client: clients.secrets, clock: systemClock, log }),
+      store: routedStore((ref) => storeBy(clientOf(ref)), storeBy(clients.secrets).list),
       journal: openJournal({ client: clients.table, name: names.table }),
       bus: openEventBus({ client: clients.events, bus: names.bus }),
       audit: openAuditLog(bucket),
@@ -89,8 +102,21 @@ export async function openAws(
   };
 }
 
+/** The role of that name in another account: a person's rights there are not those of the installation. */
+function roleIn({ name, region, role }: AwsStoreEntry, account: string, ref: string): string {
+  if (role !== undefined) return roleArn(region, account, role.replace(/^.*:role\//, ""));
+  throw new KeyturnError(
+    "config-invalid",
+    `${ref} is in the account ${account}: write the name of a role that both accounts have as \`role\` of the store ${name}, and the command takes it`,
+  );
+}
+
+function roleArn(region: string, account: string, role: string): string {
+  return `arn:${partitionOf(region)}:iam::${account}:role/${role}`;
+}
+
 function assumed({ account, region }: AwsStoreEntry, role: string) {
-  const RoleArn = role.startsWith("arn:") ? role : `arn:${partitionOf(region)}:iam::${account}:role/${role}`;
+  const RoleArn = role.startsWith("arn:") ? role : roleArn(region, account, role);
   return fromTemporaryCredentials({
     params: { RoleArn, RoleSessionName: "keyturn" },
     clientConfig: { ...callLimits, region },

@@ -121,7 +121,9 @@ async function openStore(manifest: () => Manifest, entry: StoreEntry, log: Log):
         .filter((ref) => mine(ref) !== undefined),
   };
   const common = { log, secrets, rotators: { load: loadRotator } };
-  return entry.kind === "local" ? openHere(entry, common) : openDeployed(entry, common);
+  if (entry.kind === "local") return openHere(entry, common);
+  const accountOf = (ref: string) => (mine(ref) ?? manifest().held.get(ref))?.account ?? entry.account;
+  return openDeployed(entry, accountOf, common);
 }
 
 type Common = Pick<Ports, "log" | "secrets" | "rotators">;
@@ -142,9 +144,18 @@ async function openHere({ name, path, key }: LocalStoreEntry, common: Common): P
   };
 }
 
-async function openDeployed(entry: AwsStoreEntry, common: Common): Promise<OpenStore> {
+async function openDeployed(
+  entry: AwsStoreEntry,
+  accountOf: (ref: string) => string,
+  common: Common,
+): Promise<OpenStore> {
   const { openAws } = await import("./aws.ts").catch(lacksSdk);
-  const deployed = await openAws(entry, common.log, (text) => void process.stderr.write(`${text}\n`));
+  const deployed = await openAws(
+    entry,
+    accountOf,
+    common.log,
+    (text) => void process.stderr.write(`${text}\n`),
+  );
   const { auditRoots, auditKeys, auditKeyPlace } = deployed;
   return {
     name: entry.name,

@@ -56,6 +56,7 @@ async function tenantOf(number: number, around: (rotator: Rotator) => Rotator = 
           policy: { ...defaultTestPolicy, retryBaseMs: 10, retryMaxMs: 50 },
           fleets: ["agents"],
           tenant: "acme",
+          account: undefined,
           store: "here",
           notify: [],
           secondPerson: [],

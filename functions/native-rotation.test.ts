@@ -23,6 +23,9 @@ const ref = "app/db";
 const arn = "arn:aws:lambda:eu-west-1:111122223333:function:keyturn-prod-model";
 const [t1, t2] = ["t1", "t2"].map(idOf) as [string, string];
 
+/** Where the model has its secrets. */
+const accountOf = () => "111122223333";
+
 const first = { username: "app_a", password: "model-password-of-old-times" };
 
 let world: StrictWorld;
@@ -61,10 +64,12 @@ beforeEach(async () => {
   world.service.functions.set(arn, async (event) => {
     const fate = around(event);
     if (fate === "never") throw new Error("killed before it began");
-    await rotateNatively({ ports, queues, rotationTokens }, event, 60_000).catch((error: unknown) => {
-      thrown.push(error);
-      throw error;
-    });
+    await rotateNatively({ ports, queues, rotationTokens, accountOf }, event, 60_000).catch(
+      (error: unknown) => {
+        thrown.push(error);
+        throw error;
+      },
+    );
     if (fate === "killed") throw new Error("killed when it was done");
   });
   // A secret that was there before, and its first rotation by Keyturn, which makes it known.
@@ -93,7 +98,7 @@ async function settle(begin: () => Promise<boolean> = async () => false) {
 /** Secrets Manager's clock goes on with ours. */
 const begin = (): Promise<boolean> => {
   const clock = { ...ports.clock, now: () => world.service.now() + ports.clock.now() - beganAt };
-  return beginNatively(client, { ...ports, clock }, "keyturn-prod-model")(ref);
+  return beginNatively(() => client, { ...ports, clock }, "keyturn-prod-model")(ref);
 };
 
 /** One value is out, the target takes it, and nothing is under way or owed. */
@@ -170,7 +175,11 @@ describe("RotateSecret", () => {
       around = () => undefined;
       for (const Step of ["createSecret", "setSecret", "testSecret", "finishSecret"]) {
         const again = { Step, SecretId: ref, ClientRequestToken: t1 };
-        await rotateNatively({ ports, queues, rotationTokens: new RotationTokens() }, again, 60_000);
+        await rotateNatively(
+          { ports, queues, rotationTokens: new RotationTokens(), accountOf },
+          again,
+          60_000,
+        );
       }
       expect((await record()).current?.version).toBe(t1);
       await settle();
@@ -189,7 +198,11 @@ describe("RotateSecret", () => {
     expect(before.current?.version).toBe(t2);
     for (const Step of ["createSecret", "setSecret", "finishSecret"]) {
       const late = { Step, SecretId: ref, ClientRequestToken: t1 };
-      const step = rotateNatively({ ports, queues, rotationTokens: new RotationTokens() }, late, 60_000);
+      const step = rotateNatively(
+        { ports, queues, rotationTokens: new RotationTokens(), accountOf },
+        late,
+        60_000,
+      );
       await expect(step).rejects.toThrow(/request-refused/);
     }
     expect((await record()).current).toEqual(before.current);
@@ -198,7 +211,7 @@ describe("RotateSecret", () => {
 
   test("both spellings of a step are known, others are refused, and what is malformed is named", async () => {
     const call = (event: unknown) =>
-      rotateNatively({ ports, queues, rotationTokens: new RotationTokens() }, event, 60_000);
+      rotateNatively({ ports, queues, rotationTokens: new RotationTokens(), accountOf }, event, 60_000);
     for (const Step of ["create_secret", "set_secret", "test_secret", "finish_secret"]) {
       await call({ Step, SecretId: ref, ClientRequestToken: t1 });
     }
@@ -210,6 +223,10 @@ describe("RotateSecret", () => {
     const foreign = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:other/db-AbCdEf";
     await expect(call({ Step: "createSecret", SecretId: foreign, ClientRequestToken: t2 })).rejects.toThrow(
       /input-invalid: the manifest that was deployed has no secret other\/db/,
+    );
+    const namesake = `arn:aws:secretsmanager:eu-west-1:444455556666:secret:${ref}-AbCdEf`;
+    await expect(call({ Step: "createSecret", SecretId: namesake, ClientRequestToken: t2 })).rejects.toThrow(
+      /input-invalid: the manifest that was deployed has no secret app\/db/,
     );
     expect([isNative({ Step: "x" }), isNative({ Records: [] }), isNative(undefined)]).toEqual([
       true,
@@ -276,7 +293,7 @@ describe("who begins a rotation", () => {
 
   test("is nobody where another function rotates, and that is told", async () => {
     await rotate(t1);
-    const other = beginNatively(client, ports, "another-function")(ref);
+    const other = beginNatively(() => client, ports, "another-function")(ref);
     await expect(other).rejects.toThrow(/by a function that is not Keyturn's/);
   });
 });

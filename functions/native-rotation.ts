@@ -63,6 +63,7 @@ interface Native {
   readonly ports: Ports;
   readonly queues: WorkQueues;
   readonly rotationTokens: RotationTokens;
+  readonly accountOf: (ref: string) => string;
 }
 
 /** Between the last step and the end of the invocation something is written down. */
@@ -78,7 +79,7 @@ export function isNative(event: unknown): boolean {
  * RotationFailed: it says what to do, and holds no value; Secrets Manager asks for the step again, some times.
  */
 export async function rotateNatively(
-  { ports, queues, rotationTokens }: Native,
+  { ports, queues, rotationTokens, accountOf }: Native,
   event: unknown,
   leftMs: number,
 ): Promise<void> {
@@ -87,7 +88,7 @@ export async function rotateNatively(
     const step = steps[Step];
     if (step === undefined)
       throw new KeyturnError("input-invalid", "Secrets Manager asks for a step that nobody knows");
-    const ref = refOf(SecretId, ports);
+    const ref = refOf(SecretId, ports, accountOf);
     const until = ports.clock.now() + Math.max(0, leftMs - recordingMs);
     const given = RotationToken === undefined ? undefined : new Secret(RotationToken);
     await rotationTokens.during(token, given, () => nativeStep({ step, ref, token }, ports, { until }));
@@ -104,11 +105,12 @@ export async function rotateNatively(
  * not be rotated here as well.
  */
 export function beginNatively(
-  client: SecretsManagerClient,
+  clientOf: (ref: string) => SecretsManagerClient,
   ports: Ports,
   functionName: string,
 ): (ref: string) => Promise<boolean> {
   return async (ref) => {
+    const client = clientOf(ref);
     const asked = { SecretId: ref };
     const {
       RotationEnabled,
@@ -200,11 +202,13 @@ function readEvent(event: unknown): z.infer<typeof NativeEvent> {
 }
 
 /** The id is an ARN, with six characters behind the name, or the name. */
-function refOf(secretId: string, { secrets }: Ports): string {
-  const name = /^arn:[^:]+:secretsmanager:[^:]+:\d+:secret:(?<name>.+)-[A-Za-z0-9]{6}$/.exec(secretId)?.groups
-    ?.name;
+function refOf(secretId: string, { secrets }: Ports, accountOf: Native["accountOf"]): string {
+  const { account, name } =
+    /^arn:[^:]+:secretsmanager:[^:]+:(?<account>\d+):secret:(?<name>.+)-[A-Za-z0-9]{6}$/.exec(secretId)
+      ?.groups ?? {};
   const ref = [secretId, name].find((one) => one !== undefined && secrets.get(one) !== undefined);
-  if (ref !== undefined) return ref;
+  // One of the same name in another account is another secret.
+  if (ref !== undefined && (account === undefined || accountOf(ref) === account)) return ref;
   throw new KeyturnError(
     "input-invalid",
     `the manifest that was deployed has no secret ${(name ?? secretId).slice(0, 200)}: deploy it, or take the rotation off the secret`,

@@ -6,9 +6,11 @@ import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SQSClient } from "@aws-sdk/client-sqs";
+import { STSClient } from "@aws-sdk/client-sts";
 import * as z from "zod/mini";
 import type { AuditKeys, AuditRoots, Clock, Ports } from "../core/ports.ts";
 import { loadRotator } from "../rotators/registry.ts";
+import { clientsByAccount, readRoles } from "./accounts.ts";
 import { openAuditKeys } from "./audit-keys.ts";
 import { openAuditLog } from "./audit-log.ts";
 import { openAuditRoots } from "./audit-roots.ts";
@@ -19,6 +21,7 @@ import { readFingerprinter } from "./fingerprinter.ts";
 import { openJournal } from "./journal.ts";
 import { log } from "./log.ts";
 import { RotationTokens } from "./native-rotation.ts";
+import { routedStore } from "./routed-store.ts";
 import { awsSecretStore } from "./secret-store.ts";
 import { type WorkQueues, workQueues } from "./work-queues.ts";
 
@@ -39,7 +42,11 @@ export interface Installed {
   readonly auditRoots: AuditRoots;
   readonly auditKeys: AuditKeys;
   readonly sqs: SQSClient;
+  /** The installation's own account. */
   readonly secrets: SecretsManagerClient;
+  /** The way to a secret, in whichever account it is. */
+  readonly clientOf: (ref: string) => SecretsManagerClient;
+  readonly accountOf: (ref: string) => string;
   readonly rotationTokens: RotationTokens;
 }
 
@@ -56,15 +63,27 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
   const deployed = readDeployed(environment.KEYTURN_DEPLOYMENT);
   const rotationTokens = new RotationTokens();
   const [secrets, sqs] = [new SecretsManagerClient(callLimits), new SQSClient(callLimits)];
-  const bucket = { client: new S3Client(callLimits), bucket: said.KEYTURN_AUDIT_BUCKET };
-  const ports: Ports = {
-    installation: said.KEYTURN_INSTALLATION,
-    store: awsSecretStore({
-      client: secrets,
+  const { accountOf } = deployed;
+  const clientOf = clientsByAccount({
+    own: { account: deployed.account, client: secrets },
+    accountOf,
+    roleFor: readRoles(environment.KEYTURN_ROLES),
+    sts: new STSClient(callLimits),
+    open: (credentials) => new SecretsManagerClient({ ...callLimits, credentials }),
+    session: environment.AWS_LAMBDA_FUNCTION_NAME ?? `keyturn-${said.KEYTURN_INSTALLATION}`,
+    remedy: "deploy KeyturnAccount in that account for this installation, and the installation again",
+  });
+  const storeBy = (client: SecretsManagerClient) =>
+    awsSecretStore({
+      client,
       clock,
       log,
       rotationToken: (_, rotationId) => rotationTokens.of(rotationId),
-    }),
+    });
+  const bucket = { client: new S3Client(callLimits), bucket: said.KEYTURN_AUDIT_BUCKET };
+  const ports: Ports = {
+    installation: said.KEYTURN_INSTALLATION,
+    store: routedStore((ref) => storeBy(clientOf(ref)), storeBy(secrets).list),
     journal: openJournal({ client: new DynamoDBClient(callLimits), name: said.KEYTURN_TABLE }),
     bus: openEventBus({ client: new EventBridgeClient(callLimits), bus: said.KEYTURN_BUS }),
     audit: openAuditLog(bucket),
@@ -82,6 +101,8 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
     auditKeys: openAuditKeys(new KMSClient(callLimits), said.KEYTURN_AUDIT_KEY),
     sqs,
     secrets,
+    clientOf,
+    accountOf,
     rotationTokens,
   };
 }

@@ -7,7 +7,7 @@ import type { Problem } from "./problem.ts";
 import type { SecretContent } from "./schema.ts";
 
 /** What is to be known of a credential type to check a secret of it. */
-export type TypeFacts = Pick<Rotator, "config" | "needsAdmin" | "overlap">;
+export type TypeFacts = Pick<Rotator, "config" | "needsAdmin" | "overlap"> & Partial<Pick<Rotator, "needs">>;
 
 /** What only the credential types can tell: that each config is as its type wants it. Types that are not given are passed over. */
 export function checkConfigs(

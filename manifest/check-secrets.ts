@@ -60,7 +60,7 @@ function checkSecret(entry: Entry<SecretContent>, names: Names): readonly Proble
 }
 
 /** All that a held secret has. */
-export const heldFields: ReadonlySet<string> = new Set(["store", "type", "tenant"]);
+export const heldFields: ReadonlySet<string> = new Set(["store", "account", "type", "tenant"]);
 
 function checkHeld(entry: Entry<SecretContent>): readonly Problem[] {
   return Object.keys(entry.content)

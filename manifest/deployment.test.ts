@@ -109,6 +109,25 @@ describe("a deployment", () => {
     expect(named).toMatchObject({ installation: "acme-prod", quota: { rotations: 3, perMs: 3_600_000 } });
   });
 
+  it("says of each secret, administering logins included, in which account it is", () => {
+    const other = { account: "444455556666" };
+    const secrets = {
+      admin: { ...admin, ...other },
+      here: { ...postgres },
+      named: { ...postgres, account: aws.account },
+      there: { ...postgres, ...other },
+      local: { store: "here", type: "one" },
+    };
+    const manifest = manifestOf({ secrets });
+    expect(deploymentOf(manifest, "prod").deployment.accounts).toEqual({
+      admin: "444455556666",
+      there: "444455556666",
+    });
+    const { accountOf } = travelled(manifest);
+    const accounts = ["admin", "here", "named", "there", "unknown"].map((ref) => accountOf(ref).slice(0, 4));
+    expect(accounts).toEqual(["4444", "1111", "1111", "4444", "1111"]);
+  });
+
   it("is refused for a store that is not on AWS, and names those that are", () => {
     const manifest = manifestOf({});
     expect(() => deploymentOf(manifest, "here")).toThrow(/has no store here on AWS: on AWS it has prod/);

@@ -46,6 +46,8 @@ const DeploymentShape = z.object({
   account: z.string(),
   region: z.string(),
   quota: z.optional(z.object({ rotations: z.number(), perMs: z.number() })),
+  /** By reference: the account of each secret, administering logins included, that is in another one. */
+  accounts: z.optional(z.record(z.string(), z.string())),
   secrets: z.array(SecretShape),
 });
 
@@ -72,8 +74,19 @@ export function deploymentOf(manifest: Manifest, storeName: string): Deployed {
     return [{ ref, type, config: beside, admin, policy: times, schedule, fleets: [...fleets], tenant }];
   });
   const { installation, account, region, quota } = store;
-  const said = { version, installation, account, region, quota, secrets };
+  const accounts = accountsOf(manifest, store);
+  const said = { version, installation, account, region, quota, accounts, secrets };
   return { deployment: z.parse(DeploymentShape, JSON.parse(JSON.stringify(said))), files };
+}
+
+function accountsOf(manifest: Manifest, { name, account }: AwsStoreEntry): Readonly<Record<string, string>> {
+  const rotated = manifest.secrets.refs().flatMap((ref) => manifest.secrets.get(ref) ?? []);
+  const elsewhere = [...rotated, ...manifest.held.values()].flatMap((secret) =>
+    secret.store === name && secret.account !== undefined && secret.account !== account
+      ? [[secret.ref, secret.account] as const]
+      : [],
+  );
+  return Object.fromEntries(elsewhere);
 }
 
 export interface DeployedSecrets {
@@ -81,6 +94,8 @@ export interface DeployedSecrets {
   readonly account: string;
   readonly region: string;
   readonly quota: Deployment["quota"];
+  /** The account that a secret is in: the installation's, if nothing else is said. */
+  readonly accountOf: (ref: string) => string;
   readonly secrets: { get(ref: string): ManagedSecret | undefined; refs(): readonly string[] };
   /** Every fleet that a secret names, in order. */
   readonly fleets: readonly string[];
@@ -104,7 +119,8 @@ export function readDeployment(json: unknown, folder: string): DeployedSecrets {
       `the deployment cannot be read: ${where} is not what it should be`,
     );
   }
-  const { installation, account, region, quota } = read.data;
+  const { installation, account, region, quota, accounts = {} } = read.data;
+  const elsewhere = new Map(Object.entries(accounts));
   const secrets = new Map(read.data.secrets.map((secret) => [secret.ref, managed(secret, folder)]));
   const all = [...secrets.values()];
   const refs = [...secrets.keys()].toSorted();
@@ -113,6 +129,7 @@ export function readDeployment(json: unknown, folder: string): DeployedSecrets {
     account,
     region,
     quota,
+    accountOf: (ref) => elsewhere.get(ref) ?? account,
     secrets: { get: (ref) => secrets.get(ref), refs: () => refs },
     fleets: [...new Set(all.flatMap(({ fleets }) => fleets))].toSorted(),
     secretsOf: (fleet) => all.filter(({ fleets }) => fleets.includes(fleet)),

@@ -27,7 +27,7 @@ export function readSecret(
   policies: readonly PolicyEntry[],
 ): readonly [string, ManifestSecret][] {
   const { name: ref, content, file } = entry;
-  const { store, type, config = {}, admin, fleets = [], tenant } = content;
+  const { store, account, type, config = {}, admin, fleets = [], tenant } = content;
   if (store === undefined || type === undefined || type === heldType) return [];
   const matching = policiesFor(ref, policies);
   const secret: ManifestSecret = {
@@ -39,6 +39,7 @@ export function readSecret(
     fleets: [...new Set(fleets)],
     tenant,
     store,
+    account,
     notify: [...new Set(content.notify ?? ruling(matching, "notify"))],
     secondPerson: ruling(matching, "secondPerson") ?? [],
     maxAffected: ruling(matching, "maxAffected"),
@@ -50,8 +51,8 @@ export function readSecret(
 
 /** A secret that is only kept. */
 export function readHeld({ name: ref, content }: Entry<SecretContent>): readonly [string, HeldSecret][] {
-  const { store, type, tenant } = content;
-  return store === undefined || type !== heldType ? [] : [[ref, { ref, store, tenant }]];
+  const { store, account, type, tenant } = content;
+  return store === undefined || type !== heldType ? [] : [[ref, { ref, store, account, tenant }]];
 }
 
 /** Someone who is told. */

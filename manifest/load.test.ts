@@ -203,7 +203,7 @@ describe("includes", () => {
       `include: [more.yaml]\n${stores}secrets:\n  b: { store: here, type: x, nonsense: 1 }\n  a: { store: here, type: x }`,
     );
     expect(found).toEqual([
-      "keyturn.yaml:4:30: secrets.b.nonsense: unknown field; the fields here are store, type, config, admin, schedule, grace, cacheTtl, fleets, tenant, notify",
+      "keyturn.yaml:4:30: secrets.b.nonsense: unknown field; the fields here are store, type, account, config, admin, schedule, grace, cacheTtl, fleets, tenant, notify",
       "more.yaml:1:11: stores.here: stands already at keyturn.yaml:2:11",
       "more.yaml:3:3: secrets.a: stands already at keyturn.yaml:5:3",
       "more.yaml:4:3: secrets.b: stands already at keyturn.yaml:4:3",

@@ -65,11 +65,11 @@ export interface LocalStoreEntry {
   readonly quota: Quota | undefined;
 }
 
-/** Secrets Manager, in one account and region. */
+/** Secrets Manager in one region, worked on by what is deployed in one account. */
 export interface AwsStoreEntry {
   readonly kind: "aws";
   readonly name: string;
-  /** Twelve digits. */
+  /** Twelve digits: of the installation, and of secrets that name no other. */
   readonly account: string;
   readonly region: string;
   /** What all that is deployed for it is named by. */
@@ -89,6 +89,8 @@ export interface Quota {
 export interface ManifestSecret extends ManagedSecret {
   /** The name of its store. */
   readonly store: string;
+  /** The account that it is in, where it names one. Undefined: its store's. */
+  readonly account: string | undefined;
   /** The names of the channels that are told of it: its own, or else those of the first policy that matches and names some. */
   readonly notify: readonly string[];
   /** What needs the consent of a second person of `people`. */
@@ -104,6 +106,7 @@ export interface ManifestSecret extends ManagedSecret {
 export interface HeldSecret {
   readonly ref: string;
   readonly store: string;
+  readonly account: string | undefined;
   readonly tenant: string | undefined;
 }
 

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { checkAccounts } from "./check-accounts.ts";
 import { checkConfigs, type TypeFacts } from "./check-config.ts";
 import { checkChannels, checkPeople } from "./check-notify.ts";
 import { checkPolicies, checkTimes } from "./check-policies.ts";
@@ -78,6 +79,7 @@ export function readManifest(path: string, options: ReadOptions = {}): ManifestR
     ...checkStores(stores),
     ...checkSecrets(secrets, names),
     ...checkConfigs(secrets.entries, facts),
+    ...checkAccounts(secrets, stores, facts),
     ...checkTenants(secrets),
     ...checkChannels(notify, secrets.names),
     ...checkPeople(people),

@@ -105,7 +105,7 @@ describe("the config of a type", () => {
   it("is checked although something else is wrong, and is not where it is unknown", () => {
     const text = `${stores}secrets:\n  a: { store: here, type: pair, config: { hots: db }, nonsense: 1 }\n  c: { store: here, type: other, config: { hots: db } }\n`;
     expect(problems(text, { facts })).toEqual([
-      "3:55: secrets.a.nonsense: unknown field; the fields here are store, type, config, admin, schedule, grace, cacheTtl, fleets, tenant, notify",
+      "3:55: secrets.a.nonsense: unknown field; the fields here are store, type, account, config, admin, schedule, grace, cacheTtl, fleets, tenant, notify",
       '4:27: secrets.c.type: there is no type "other"',
       "3:3: secrets.a.admin: is missing: pair changes its target by an administering login; write `admin: { secret: … }`",
       "3:33: secrets.a.config.host: is missing",

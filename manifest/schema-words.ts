@@ -28,6 +28,9 @@ export const reference = z.strictObject(
   "must be the reference of a secret, such as `{ secret: ops/hook }`",
 );
 
+/** An account of AWS. YAML would read the digits as a number, and lose zeros in front. */
+export const awsAccount = z.string().regex(/^\d{12}$/, "must be the twelve digits of an account, in quotes");
+
 export const path = z.string().min(1, "must name a file");
 
 /** Known to the design and not to this version: refused with the reason, and not as a typing error. */

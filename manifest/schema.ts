@@ -2,7 +2,7 @@ import * as z from "zod";
 import { ChannelSchema, PersonSchema } from "./schema-notify.ts";
 import { PolicySchema } from "./schema-policy.ts";
 import { QuotaSchema, ScheduleSchema } from "./schema-schedule.ts";
-import { duration, grace, later, name, path, ref, reference } from "./schema-words.ts";
+import { awsAccount, duration, grace, later, name, path, ref, reference } from "./schema-words.ts";
 
 // What stands in `meta` besides descriptions is JSON Schema: there the published schema says what the checks beside this file refuse.
 
@@ -24,10 +24,9 @@ const StoreSchema = z
     ),
     aws: z
       .strictObject({
-        account: z
-          .string()
-          .regex(/^\d{12}$/, "must be the twelve digits of an account, in quotes")
-          .describe("The account that the secrets are in: twelve digits, in quotes."),
+        account: awsAccount.describe(
+          "The account of the installation, and of secrets that name no other: twelve digits, in quotes.",
+        ),
         region: z
           .string()
           .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "is not a region, such as eu-west-1")
@@ -49,7 +48,7 @@ const StoreSchema = z
           ),
       })
       .optional()
-      .describe("AWS Secrets Manager, in one account and region."),
+      .describe("AWS Secrets Manager in one region, worked on by what is deployed in one account."),
     azure: later,
     gcp: later,
   })
@@ -63,6 +62,11 @@ export const SecretSchema = z
       .optional()
       .describe(
         "The credential type; `held` for what is only kept, such as an administering login that is changed by hand.",
+      ),
+    account: awsAccount
+      .optional()
+      .describe(
+        "The account that it is in, where that is not its store's: twelve digits, in quotes. For stores on AWS.",
       ),
     config: z
       .record(z.string(), z.unknown())

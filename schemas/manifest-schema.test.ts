@@ -79,6 +79,7 @@ describe("the page's example", () => {
       "policies[].grace.atMost",
       "policies[].graceLimits.atLeast",
       "policies[].tenant.oneOf",
+      "secrets.<name>.account",
       "secrets.<name>.grace.atLeast",
       "secrets.<name>.grace.onLaggards",
       "secrets.<name>.notify",

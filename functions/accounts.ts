@@ -1,0 +1,98 @@
+import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { AssumeRoleCommand, type STSClient } from "@aws-sdk/client-sts";
+import * as z from "zod/mini";
+import { KeyturnError } from "../core/errors.ts";
+import { translateAws } from "./aws-errors.ts";
+
+type Credentials = Awaited<ReturnType<SecretsManagerClient["config"]["credentials"]>>;
+
+const part = { name: "STS", outage: "store-unavailable" } as const;
+
+/** A role is in the account that it is named for: whoever mixes two up would write secrets of one account into the other. */
+const Roles = z
+  .record(z.string(), z.string())
+  .check(
+    z.refine((roles) =>
+      Object.entries(roles).every(
+        ([account, role]) => /^arn:[^:]+:iam::(\d{12}):role\/.+$/.exec(role)?.[1] === account,
+      ),
+    ),
+  );
+
+/** KEYTURN_ROLES: by account, the role by which the secrets in it are reached. Throws `config-invalid` for what is none, and for an account that has none. */
+export function readRoles(text = "{}"): AccountsOptions["roleFor"] {
+  const read = Roles.safeParse(parsed(text));
+  if (!read.success) {
+    throw new KeyturnError(
+      "config-invalid",
+      "the environment's KEYTURN_ROLES does not say a role of each account by its ARN, as JSON",
+    );
+  }
+  const roles = new Map(Object.entries(read.data));
+  return (account, ref) => {
+    const role = roles.get(account);
+    if (role !== undefined) return role;
+    throw new KeyturnError(
+      "config-invalid",
+      `${ref} is in the account ${account}, and no role of that account is known here: deploy KeyturnAccount there, and the installation again`,
+    );
+  };
+}
+
+interface AccountsOptions {
+  /** The installation's own account, and how its secrets are reached. */
+  readonly own: { readonly account: string; readonly client: SecretsManagerClient };
+  readonly accountOf: (ref: string) => string;
+  /** The role that lets in to an account, for a secret in it. Throws `config-invalid` where there is none. */
+  readonly roleFor: (account: string, ref: string) => string;
+  readonly sts: STSClient;
+  /** A client that signs with these. */
+  readonly open: (credentials: () => Promise<Credentials>) => SecretsManagerClient;
+  /** Who takes a role, as CloudTrail of the other account shows it. */
+  readonly session: string;
+  /** What a person does about a role that is refused. */
+  readonly remedy: string;
+}
+
+/**
+ * Gives the client by which a secret is reached, the same one each time. A role is taken when a secret of its account is first asked for, and again by
+ * the SDK before it ends: an account that refuses keeps up its own secrets only.
+ */
+export function clientsByAccount(options: AccountsOptions): (ref: string) => SecretsManagerClient {
+  const { own, accountOf, roleFor, open } = options;
+  const clients = new Map([[own.account, own.client]]);
+  return (ref) => {
+    const account = accountOf(ref);
+    const known = clients.get(account);
+    if (known !== undefined) return known;
+    const role = roleFor(account, ref);
+    const client = open(() => assume(role, options));
+    clients.set(account, client);
+    return client;
+  };
+}
+
+/** Its session lasts for an hour, as AWS has it for a role that takes another one. */
+async function assume(role: string, { sts, session, remedy }: AccountsOptions): Promise<Credentials> {
+  try {
+    const asked = new AssumeRoleCommand({ RoleArn: role, RoleSessionName: session.slice(0, 64) });
+    const { Credentials: given } = await sts.send(asked);
+    return {
+      accessKeyId: given?.AccessKeyId ?? "",
+      secretAccessKey: given?.SecretAccessKey ?? "",
+      sessionToken: given?.SessionToken ?? "",
+      ...(given?.Expiration === undefined ? {} : { expiration: given.Expiration }),
+    };
+  } catch (thrown) {
+    const { code, message } = translateAws(thrown, part, `taking the role ${role}`);
+    throw new KeyturnError(code, code === "role-lacks-rights" ? `${message}: ${remedy}` : message);
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
