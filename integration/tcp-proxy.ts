@@ -22,6 +22,8 @@ export interface TcpProxy {
   tear(chunk: number, when: "before" | "after"): void;
   /** From the nth chunk on the server gets what the client says, and the client hears nothing: it is as good as frozen. */
   silence(chunk: number): void;
+  /** Whether it has come to a silence that was asked for. */
+  readonly isSilent: boolean;
   /** Whether what was asked for has happened; forgets it. */
   calm(): boolean;
   /** Fails from now on. So many of the next connections are spared, and then those that are open already, too. */
@@ -143,6 +145,9 @@ export async function startProxy(target: Address): Promise<TcpProxy> {
     connections: () => wires,
     tear: (chunk, when) => arm(when, chunk),
     silence: (chunk) => arm("silence", chunk),
+    get isSilent() {
+      return silent;
+    },
     calm: () => {
       plan = undefined;
       silent = false;

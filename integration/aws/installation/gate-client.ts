@@ -1,8 +1,13 @@
 import * as z from "zod/mini";
 
-const Calls = z.array(
-  z.object({ service: z.string(), operation: z.string(), by: z.string(), at: z.number() }),
-);
+/** A call of a function, as the gate tells it. */
+export const Call = z.object({
+  service: z.string(),
+  operation: z.string(),
+  by: z.string(),
+  port: z.number(),
+  at: z.number(),
+});
 
 /** Says something to the gate itself; what it answers. */
 export async function sayToGate(gate: string, what: string, said: object): Promise<unknown> {
@@ -13,6 +18,6 @@ export async function sayToGate(gate: string, what: string, said: object): Promi
 }
 
 /** The calls that have come by since a moment. */
-export async function callsThrough(gate: string, since: number): Promise<z.infer<typeof Calls>> {
-  return Calls.parse(await sayToGate(gate, "calls", { since }));
+export async function callsThrough(gate: string, since: number): Promise<readonly z.infer<typeof Call>[]> {
+  return z.array(Call).parse(await sayToGate(gate, "calls", { since }));
 }

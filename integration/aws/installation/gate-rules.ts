@@ -5,8 +5,8 @@ import type { Call } from "./operation.ts";
 export const Rule = z.strictObject({
   operation: z.optional(z.string()),
   service: z.optional(z.string()),
-  /** What stands somewhere in the body, for example a secret's name. */
-  about: z.optional(z.string()),
+  /** What stands somewhere in the body, for example a secret's name; all of it. */
+  about: z._default(z.array(z.string()), []),
   /** How many such calls are let through before. */
   after: z._default(z.int(), 0),
   /** How many such calls it is about, from then on; all of them, if nothing is said. */
@@ -30,7 +30,7 @@ type Verdict = "pass" | "lose" | "gone" | Exclude<Rule["act"], string>;
 interface Standing {
   readonly rule: Rule;
   met: number;
-  readonly reached: PromiseWithResolvers<void>;
+  readonly reached: PromiseWithResolvers<Call>;
   readonly let: PromiseWithResolvers<"pass" | "lose">;
 }
 
@@ -68,7 +68,7 @@ export class GateRules {
     this.#standing.set(id, {
       rule,
       met: 0,
-      reached: Promise.withResolvers<void>(),
+      reached: Promise.withResolvers<Call>(),
       let: Promise.withResolvers<"pass" | "lose">(),
     });
     return id;
@@ -83,7 +83,7 @@ export class GateRules {
       standing.met += 1;
       const nth = standing.met - rule.after;
       if (nth < 1 || nth > (rule.times ?? Number.POSITIVE_INFINITY)) continue;
-      standing.reached.resolve();
+      standing.reached.resolve(call);
       if (rule.act !== "hold") return rule.act;
       return Promise.race([standing.let.promise, gone]);
     }
@@ -95,6 +95,6 @@ function concerns({ operation, service, about }: Rule, call: Call, body: string)
   return (
     (operation ?? call.operation) === call.operation &&
     (service ?? call.service) === call.service &&
-    (about === undefined || body.includes(about))
+    about.every((one) => body.includes(one))
   );
 }

@@ -19,7 +19,7 @@ const steeringPath = "/_gate/";
 const ToWire = z.union([
   z.strictObject({ wire: z.string(), fail: z.enum(outages) }),
   z.strictObject({ wire: z.string(), silence: z.int() }),
-  z.strictObject({ wire: z.string(), act: z.enum(["heal", "calm"]) }),
+  z.strictObject({ wire: z.string(), act: z.enum(["heal", "calm", "isSilent", "port"]) }),
 ]);
 
 /** `wires` lead to databases; they are steered by the same way. */
@@ -49,7 +49,7 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
     if (wire === undefined) throw new Error(`there is no wire to ${order.wire}`);
     if ("fail" in order) return wire.fail(order.fail);
     if ("silence" in order) return wire.silence(order.silence);
-    return wire[order.act]();
+    return order.act === "port" || order.act === "isSilent" ? wire[order.act] : wire[order.act]();
   }
 
   async function pass(asked: IncomingMessage, answer: ServerResponse, body: Buffer): Promise<void> {

@@ -8,12 +8,14 @@ export interface Call {
   readonly operation: string;
   /** The name of the function. */
   readonly by: string;
+  /** The port of its connection's own end. */
+  readonly port: number;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
 
 /** What a request asks for, by its headers; of what is asked by a form, by that. */
-export function operationOf({ headers, method = "" }: IncomingMessage, body: string): Call {
+export function operationOf({ headers, method = "", socket }: IncomingMessage, body: string): Call {
   const target = headers["x-amz-target"];
   const action = /(?:^|&)Action=(?<name>\w+)/.exec(body)?.groups?.name;
   return {
@@ -22,6 +24,7 @@ export function operationOf({ headers, method = "" }: IncomingMessage, body: str
         ?.service ?? "",
     operation: typeof target === "string" ? target.slice(target.lastIndexOf(".") + 1) : (action ?? method),
     by: / app\/(?<name>\S+)/.exec(headers["user-agent"] ?? "")?.groups?.name ?? "",
+    port: socket.remotePort ?? 0,
     at: Date.now(),
   };
 }

@@ -27,7 +27,7 @@ test("calls that are throttled are made again; a database that is away leaves cu
   const before = await current(ref);
   await using throttled = await stand({
     operation: "PutSecretValue",
-    about: ref,
+    about: [ref],
     times: 2,
     act: { code: "ThrottlingException" },
   });

@@ -15,9 +15,17 @@ export interface Secrets {
 /** Short enough to be waited for; nobody has to release what nobody reads. */
 export const soon: Said = { cacheTtl: "1s", grace: { atLeast: "1s", atMost: "4s", onLaggards: "retire" } };
 
+/** Numbered from 1. */
+function each(name: string, count: number): Readonly<Record<string, Said>> {
+  return Object.fromEntries(Array.from({ length: count }, (_, index) => [`${name}/${index + 1}`, soon]));
+}
+
 /** The databases' secrets of the installation. Each test has secrets of its own, with a role and a way to the server of their own. */
 export const databases: Secrets["databases"] = {
   "ordered/db": soon,
+  ...each("killed", 7),
+  ...each("restarted", 4),
+  ...each("frozen", 4),
 };
 
 /** The keys of users of IAM. */

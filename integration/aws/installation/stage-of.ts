@@ -4,6 +4,7 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { GetFunctionConfigurationCommand, InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import {
   GetSecretValueCommand,
+  ResourceNotFoundException,
   RotateSecretCommand,
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
@@ -29,7 +30,10 @@ export function stageOf({ aws, postgres }: Deployed) {
   async function current(
     ref: string,
   ): Promise<{ readonly version: string; readonly value: string } | undefined> {
-    const read = await manager.send(new GetSecretValueCommand({ SecretId: ref })).catch(() => undefined);
+    const read = await manager.send(new GetSecretValueCommand({ SecretId: ref })).catch((thrown: unknown) => {
+      if (thrown instanceof ResourceNotFoundException) return undefined;
+      throw thrown;
+    });
     const { VersionId: version = "", SecretString: value = "" } = read ?? {};
     return value.startsWith("{") ? { version, value } : undefined;
   }

@@ -1,15 +1,16 @@
 import { inject } from "vitest";
 import * as z from "zod/mini";
 import type { Outage } from "../../tcp-proxy.ts";
-import { callsThrough, sayToGate } from "./gate-client.ts";
+import { Call, callsThrough, sayToGate } from "./gate-client.ts";
 import type { Rule } from "./gate-rules.ts";
+import { processesAt } from "./process-of.ts";
 
 const { gate } = inject("installation");
 
 /** A rule that stands before the functions' calls. */
 export interface Standing extends AsyncDisposable {
-  /** Resolves when the first call has met it. */
-  reached(): Promise<void>;
+  /** The process that made the first call which it is about, as soon as there is one. */
+  reached(): Promise<{ readonly pid: number }>;
   /** How many calls were of its kind, those before and after it included. */
   met(): Promise<number>;
   /** Takes it away, and lets go what it holds; `lose`: loses that. */
@@ -26,7 +27,10 @@ export async function stand(rule: z.input<typeof Rule>): Promise<Standing> {
     await say("let", { id, lose: how === "lose" });
   };
   return {
-    reached: async () => void (await say("reached", { id })),
+    reached: async () => {
+      const { port } = Call.parse(await say("reached", { id }));
+      return { pid: only(processesAt(Number(new URL(gate).port), port)) };
+    },
     met: async () => Number(await say("met", { id })),
     letGo,
     [Symbol.asyncDispose]: letGo,
@@ -44,9 +48,18 @@ export function wireOf(ref: string) {
     heal: async () => void (await wire({ act: "heal" })),
     /** From the client's nth message on it hears nothing. */
     silence: async (silence: number) => void (await wire({ silence })),
+    isSilent: async () => (await wire({ act: "isSilent" })) === true,
+    /** The function's process that is connected by it. */
+    user: async () => only(processesAt(Number(await wire({ act: "port" })))),
     /** Carries everything again; says whether it was silent. */
     calm: async () => (await wire({ act: "calm" })) === true,
   };
 }
 
 const say = (what: string, said: object) => sayToGate(gate, what, said);
+
+function only(pids: readonly number[]): number {
+  const [pid] = pids;
+  if (pid === undefined || pids.length > 1) throw new Error(`${pids.length} processes have that connection`);
+  return pid;
+}

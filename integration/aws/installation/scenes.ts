@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { expect, inject } from "vitest";
+import type { Point } from "./points.ts";
+import { atRest, current, letsIn, tick } from "./stage.ts";
+
+const manager = new SecretsManagerClient(inject("installation").aws);
+
+/** What happens to a secret, and at which point of its rotation. */
+export interface Scene {
+  readonly ref: string;
+  readonly where: string;
+  readonly point: Point;
+}
+
+/** Scenes of secrets that are called alike, and numbered. */
+export function scenesOf(name: string, points: Readonly<Record<string, Point>>): readonly Scene[] {
+  return Object.entries(points).map(([where, point], index) => ({
+    ref: `${name}/${index + 1}`,
+    where,
+    point,
+  }));
+}
+
+/** Plays scenes at once, while EventBridge Scheduler does what it does every minute, more often; names those that went wrong. */
+export async function play(
+  scenes: readonly Scene[],
+  scene: (one: Scene) => Promise<void>,
+): Promise<readonly string[]> {
+  let isOver = false;
+  const ticks = (async () => {
+    while (!isOver) {
+      await tick();
+      await sleep(3_000);
+    }
+  })();
+  const played = await Promise.allSettled(scenes.map(scene));
+  isOver = true;
+  await ticks;
+  return played.flatMap((one, index) =>
+    one.status === "rejected" ? [`${scenes[index]?.ref}, ${scenes[index]?.where}: ${one.reason}`] : [],
+  );
+}
+
+/** Nothing is stranded, nothing is owed, and of all that was ever current only the last is let in. */
+export async function hasEnded(ref: string, values: readonly string[]): Promise<void> {
+  const record = await atRest(ref, 150_000);
+  const now = await current(ref);
+  expect(record?.current?.version).toBe(now?.version);
+  const { VersionIdsToStages = {} } = await manager.send(new DescribeSecretCommand({ SecretId: ref }));
+  const pending = Object.entries(VersionIdsToStages).filter(([, labels]) => labels.includes("AWSPENDING"));
+  expect(pending.filter(([version]) => version !== now?.version)).toEqual([]);
+  expect(await letsIn(now?.value)).toBe(true);
+  const old = new Set(values.filter((value) => value !== now?.value));
+  for (const value of old) expect(await letsIn(value)).toBe(false);
+}
