@@ -63,7 +63,6 @@ function words(): Partial<KeyturnProps> {
   const concurrency = said("reservedConcurrency");
   const [secret, webhookApp] = [said("webhookSecret"), said("webhookApp")];
   return {
-    secretsBy: said("secretsBy") === "tag" ? "tag" : "name",
     ...(days === undefined ? {} : { auditRetention: Duration.days(Number(days)) }),
     ...(concurrency === undefined
       ? {}

@@ -18,7 +18,6 @@ import type { KeyturnFunction } from "./make-function.ts";
 import { Names } from "./names.ts";
 import { byType, type Plan } from "./plan.ts";
 import { Rotating, rotatingTimeout } from "./rotating.ts";
-import type { SecretsBy } from "./secret-rights.ts";
 import { addEnrolling, addRevoking, addTick } from "./serving.ts";
 import { Telling } from "./telling.ts";
 import { WatchedQueue } from "./watched-queue.ts";
@@ -32,8 +31,6 @@ export interface KeyturnProps {
   readonly vpcEndpoints?: boolean;
   /** The keys by which the secrets are encrypted, where they are not encrypted by `aws/secretsmanager`. */
   readonly secretKeys?: readonly IKey[];
-  /** How a function's secrets are named to IAM. `tag`: for more than some hundreds of one type. Default: `name`. */
-  readonly secretsBy?: SecretsBy;
   /** How many secrets of one type are worked on at once; undefined reserves nothing. Default: 10. */
   readonly reservedConcurrency?: number | undefined;
   /** Default: three months. */
@@ -76,7 +73,6 @@ export class Keyturn extends Construct {
       plan,
       secretKeys = [],
       reservedConcurrency: concurrency,
-      secretsBy = "name",
     } = {
       reservedConcurrency: 10,
       ...props,
@@ -128,7 +124,7 @@ export class Keyturn extends Construct {
         work: queue,
         environment,
         concurrency,
-        secretsBy,
+        secretsBy: plan.secretsBy,
         secretKeys,
         isNative: props.nativeRotation ?? true,
       });
@@ -143,7 +139,7 @@ export class Keyturn extends Construct {
     const incidents = new Incidents(this, "Incidents", fabric);
     const serving = { fabric, environment, work: [...work.values()], fanOut, incidents };
     const others: readonly KeyturnFunction[] = [
-      addTick(this, serving),
+      addTick(this, serving, plan.secretsBy),
       addRevoking(this, serving, { webhook: props.webhook, revocableRoles: props.revocableRoles ?? [] }),
       addEnrolling(this, serving),
     ];

@@ -14,6 +14,8 @@ export interface Plan {
   readonly installation: string;
   readonly account: string;
   readonly region: string;
+  /** How a function's secrets are named to IAM: each by its ARN, or all of them by the tags that they bear. */
+  readonly secretsBy: "name" | "tag";
   /** By reference: the account of each secret, administering logins included, that is in another one. */
   readonly accounts: Readonly<Record<string, string>>;
   readonly secrets: readonly PlannedSecret[];
@@ -25,12 +27,13 @@ export interface Plan {
 export function planOf(path: string, store?: string): Plan {
   const manifest = loadManifest(path, { facts: credentialTypes });
   const { deployment, files } = deploymentOf(manifest, store ?? onlyStore(manifest));
-  const { installation, account, region, accounts = {}, secrets } = deployment;
+  const { installation, account, region, accounts = {}, secretsBy, secrets } = deployment;
   const beside = [...files].map(([name, file]) => [name, readFileSync(file, "utf8")] as const);
   return {
     installation,
     account,
     region,
+    secretsBy,
     accounts,
     secrets: secrets.map(({ ref, type, config, admin, fleets, tenant }) => ({
       ref,

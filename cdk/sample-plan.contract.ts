@@ -22,6 +22,7 @@ export const plan: Plan = {
   installation: "prod",
   account: "111122223333",
   region: "eu-west-1",
+  secretsBy: "name",
   accounts: {},
   secrets: [
     secretOf("billing/db"),

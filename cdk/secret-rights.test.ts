@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { credentialTypes } from "./credential-types.ts";
 import { Names } from "./names.ts";
 import { patternsFor } from "./patterns.ts";
-import { secretOf } from "./sample-plan.contract.ts";
+import { plan, secretOf, stackOf } from "./sample-plan.contract.ts";
 import { attach, neededRights, secretRights } from "./secret-rights.ts";
 
 function newStack(): Stack {
@@ -40,7 +40,7 @@ describe("rights on secrets", () => {
   });
 
   it("that need more policies than a role has are refused with what to do", () => {
-    expect(() => attached(newStack(), 2_000)).toThrow(/a role has 10: tag the secrets.*secretsBy: "tag"/);
+    expect(() => attached(newStack(), 2_000)).toThrow(/a role has 10: write `secretsBy: tag`.*doctor --fix/);
   });
 
   it("go by tags where they are asked to: whose, of which type, and of which tenants", () => {
@@ -64,6 +64,17 @@ describe("rights on secrets", () => {
       "tag",
     );
     expect(JSON.stringify(open?.toJSON())).not.toContain("keyturn:tenant");
+  });
+
+  it("by tags go with the tick's right to look for them, which nobody needs otherwise", () => {
+    const lists = (secretsBy: "name" | "tag") =>
+      Object.entries(
+        Template.fromStack(stackOf({ plan: { ...plan, secretsBy } }).stack).findResources("AWS::IAM::Policy"),
+      ).flatMap(([id, policy]) =>
+        JSON.stringify(policy).includes("secretsmanager:ListSecrets") ? [id] : [],
+      );
+    expect(lists("name")).toEqual([]);
+    expect(lists("tag")).toEqual([expect.stringMatching(/^KeyturnTick/)]);
   });
 
   it("of a type on AWS name the thing itself; whoever has an administering login needs none", () => {

@@ -3,7 +3,7 @@ import { ManagedPolicy, type PolicyStatement, type Role } from "aws-cdk-lib/aws-
 import type { Construct } from "constructs";
 import { KeyturnError } from "../core/errors.ts";
 import type { Rotator } from "../core/rotator.ts";
-import { type PlannedSecret, references } from "./plan.ts";
+import { type Plan, type PlannedSecret, references } from "./plan.ts";
 import { allow, secretArn } from "./rights.ts";
 
 /** What a rotation does with a secret of its own. */
@@ -23,8 +23,7 @@ const read = [
   "secretsmanager:ListSecretVersionIds",
 ];
 
-/** How a function's secrets are named to IAM: each by its ARN, or all of them by the tags that they bear. */
-export type SecretsBy = "name" | "tag";
+export type SecretsBy = Plan["secretsBy"];
 
 /** The rights on the secrets of one type, as far as they are in the stack's own account. */
 export function secretRights(
@@ -102,7 +101,7 @@ export function attach(
   if (packed.length > policiesMax) {
     throw new KeyturnError(
       "config-invalid",
-      `${description}: its secrets need ${packed.length} policies, and a role has ${policiesMax}: tag the secrets, and name them by tag (secretsBy: "tag")`,
+      `${description}: its secrets need ${packed.length} policies, and a role has ${policiesMax}: write \`secretsBy: tag\` into the store, and tag them: \`keyturn doctor --fix\``,
     );
   }
   return packed.map(

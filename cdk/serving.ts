@@ -18,6 +18,7 @@ import {
   secretArn,
   sendRights,
 } from "./rights.ts";
+import type { SecretsBy } from "./secret-rights.ts";
 import type { WatchedQueue } from "./watched-queue.ts";
 
 interface Serving {
@@ -31,7 +32,11 @@ interface Serving {
 const tickTimeout = Duration.seconds(50);
 
 /** What finds what is due, every minute. Two at once harm nothing, and are a waste. */
-export function addTick(scope: Construct, { fabric, environment, work, fanOut }: Serving): KeyturnFunction {
+export function addTick(
+  scope: Construct,
+  { fabric, environment, work, fanOut }: Serving,
+  secretsBy: SecretsBy,
+): KeyturnFunction {
   const tick = new KeyturnFunction(scope, "Tick", {
     fabric,
     name: "schedule",
@@ -53,6 +58,8 @@ export function addTick(scope: Construct, { fabric, environment, work, fanOut }:
         ["sns:Subscribe", "sns:Unsubscribe"],
       ),
       allow(["sqs:ListQueues"], ["*"]),
+      // It looks for the tags that the rights of others go by: names and tags, and no value.
+      ...(secretsBy === "tag" ? [allow(["secretsmanager:ListSecrets"], ["*"])] : []),
     ],
     concurrency: 1,
   });

@@ -7,7 +7,7 @@ import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/clie
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import { KeyturnError } from "../core/errors.ts";
-import type { AuditKeys, AuditRoots, Log, Ports } from "../core/ports.ts";
+import type { AuditKeys, AuditRoots, Log, ManagedSecret, Ports } from "../core/ports.ts";
 import { clientsByAccount } from "../functions/accounts.ts";
 import { openAuditKeys } from "../functions/audit-keys.ts";
 import { openAuditLog } from "../functions/audit-log.ts";
@@ -19,6 +19,7 @@ import { readFingerprinter } from "../functions/fingerprinter.ts";
 import { openJournal } from "../functions/journal.ts";
 import { routedStore } from "../functions/routed-store.ts";
 import { awsSecretStore } from "../functions/secret-store.ts";
+import { tag, type Untagged, untagged } from "../functions/secret-tags.ts";
 import { systemClock } from "../local/clock.ts";
 import { systemRandom } from "../local/random.ts";
 import { awsNames } from "../manifest/aws-names.ts";
@@ -38,6 +39,9 @@ export interface AwsInstallation {
   readonly auditKeys: AuditKeys;
   /** Where the key is that signs the roots, as a person would say it. */
   readonly auditKeyPlace: string;
+  /** Those of its secrets that lack the tags by which their function may touch them; undefined where rights go by names. */
+  readonly untagged: ((secrets: readonly ManagedSecret[]) => Promise<readonly Untagged[]>) | undefined;
+  readonly tag: (untagged: Untagged) => Promise<void>;
   /** Orders work on a secret of that type. What is due is found within a minute without it, so that it fails is only a warning. */
   readonly order: (ref: string, type: string) => Promise<void>;
   readonly close: () => void;
@@ -95,6 +99,16 @@ export async function openAws(
     auditRoots: openAuditRoots(bucket),
     auditKeys: openAuditKeys(clients.keys, names.auditAlias),
     auditKeyPlace: `KMS, ${names.auditAlias}`,
+    untagged:
+      entry.secretsBy === "tag"
+        ? (secrets) =>
+            untagged(
+              clients.secrets,
+              installation,
+              secrets.filter(({ ref }) => accountOf(ref) === account),
+            )
+        : undefined,
+    tag: (one) => tag(clients.secrets, one),
     order: (ref, type) => order(clients.queues, names.workQueue(type), ref, warn),
     close: () => {
       for (const client of Object.values(clients)) client.destroy();

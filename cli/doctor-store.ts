@@ -1,10 +1,11 @@
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import type { Journal } from "../core/ports.ts";
 import { fileError } from "../local/files.ts";
 import { type DamagedPart, damagedParts, renewParts } from "../local/renew.ts";
 import { isServed } from "../local/wake.ts";
 import type { AwsStoreEntry, LocalStoreEntry } from "../manifest/manifest.ts";
 import { failureOf } from "./each-secret.ts";
-import type { OpenManifest } from "./open.ts";
+import type { OpenManifest, OpenStore } from "./open.ts";
 import type { StoreFinding } from "./results/doctor.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -43,23 +44,47 @@ export async function attendStore(
   }
 }
 
-/** Looks whether what is deployed for a store can be reached by whoever calls. Its files are AWS's to keep. */
+/**
+ * Looks whether what is deployed for a store can be reached by whoever calls, and whether its secrets bear the tags that its functions' rights go by; with
+ * `fixes` those are set. Its files are AWS's to keep.
+ */
 export async function attendDeployed(
-  opened: OpenManifest,
+  opened: {
+    store(
+      name: string,
+    ): Promise<
+      Pick<OpenStore, "tags"> & { readonly ports: { readonly journal: Pick<Journal, "nextDueAt"> } }
+    >;
+  },
   { name, account, region }: AwsStoreEntry,
+  fixes: boolean,
   terminal: Terminal,
 ): Promise<StoreFinding> {
   const place = `AWS: ${account}, ${region}`;
   terminal.say(`store ${name} (${place})`);
   const found = { store: name, place, served: true, damaged: [], keptAside: [] };
   try {
-    const { ports } = await opened.store(name);
+    const { ports, tags } = await opened.store(name);
     await ports.journal.nextDueAt();
-    return found;
+    const lacking = (await tags?.lacking()) ?? [];
+    const damaged = lacking.map((one) => ({
+      name: `tags of ${one.ref}`,
+      problem: `it lacks ${Object.entries(one.tags)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(", ")}`,
+      loses: "the function that rotates it may not touch it",
+    }));
+    show(name, damaged, terminal);
+    if (fixes) for (const one of lacking) await tags?.set(one);
+    if (damaged.length > 0)
+      terminal.show(fixes ? "  They are set now." : "  `keyturn doctor --fix` sets them.");
+    return { ...found, damaged: damaged.map(partOf) };
   } catch (thrown) {
     return shut(found, asKeyturnError(thrown), terminal);
   }
 }
+
+type Shown = Pick<DamagedPart, "name" | "problem" | "loses">;
 
 /** An error: it cannot even be looked at. */
 async function lookedAt(path: string): Promise<readonly DamagedPart[] | KeyturnError> {
@@ -75,13 +100,13 @@ function shut(found: StoreFinding, error: KeyturnError, terminal: Terminal): Sto
   return { ...found, error: failureOf(error) };
 }
 
-function show(store: string, damaged: readonly DamagedPart[], terminal: Terminal): void {
+function show(store: string, damaged: readonly Shown[], terminal: Terminal): void {
   for (const { name, problem, loses } of damaged) {
     terminal.show(`store ${store}  ${name}  ${problem}`);
     terminal.show(`  its loss means: ${loses}`);
   }
 }
 
-function partOf({ name, problem, loses }: DamagedPart): StoreFinding["damaged"][number] {
+function partOf({ name, problem, loses }: Shown): StoreFinding["damaged"][number] {
   return { part: name, problem, loses };
 }

@@ -41,7 +41,7 @@ async function doctor(
     stores.push(
       isLocal
         ? await attendStore(opened, entry, fixes, terminal)
-        : await attendDeployed(opened, entry, terminal),
+        : await attendDeployed(opened, entry, fixes, terminal),
     );
   }
   const isDamaged = ({ damaged }: StoreFinding): boolean => !fixes && damaged.length > 0;

@@ -24,9 +24,19 @@ export interface OpenStore {
   readonly auditKeyPlace: string;
   /** Has the secrets looked at by whoever works on the store. */
   readonly wake: (refs: readonly string[]) => Promise<void>;
+  /** The tags by which functions may touch the store's secrets; undefined where rights go by names, or where there are none. */
+  readonly tags: StoreTags | undefined;
   /** What a store on this machine has besides, and where commands work on secrets themselves; undefined where functions do. */
   readonly local: LocalStore | undefined;
   readonly close: () => Promise<void>;
+}
+
+/** Tags on secrets that a cloud's rights go by. */
+export interface StoreTags {
+  /** What secrets lack. */
+  lacking(): Promise<readonly { readonly ref: string; readonly tags: Readonly<Record<string, string>> }[]>;
+  /** Sets them on one. */
+  set(one: { readonly ref: string; readonly tags: Readonly<Record<string, string>> }): Promise<void>;
 }
 
 /** A store on this machine. */
@@ -139,6 +149,7 @@ async function openHere({ name, path, key }: LocalStoreEntry, common: Common): P
     auditKeys: local.auditKeys,
     auditKeyPlace: local.auditKeyFile,
     wake: () => local.bus.wake(),
+    tags: undefined,
     local,
     close: () => local.close(),
   };
@@ -156,7 +167,8 @@ async function openDeployed(
     common.log,
     (text) => void process.stderr.write(`${text}\n`),
   );
-  const { auditRoots, auditKeys, auditKeyPlace } = deployed;
+  const { auditRoots, auditKeys, auditKeyPlace, untagged } = deployed;
+  const secrets = () => common.secrets.refs().flatMap((ref) => common.secrets.get(ref) ?? []);
   return {
     name: entry.name,
     place: `AWS: ${entry.account}, ${entry.region}`,
@@ -168,6 +180,7 @@ async function openDeployed(
       const known = refs.flatMap((ref) => common.secrets.get(ref) ?? []);
       await Promise.all(known.map(({ ref, type }) => deployed.order(ref, type)));
     },
+    tags: untagged && { lacking: () => untagged(secrets()), set: deployed.tag },
     local: undefined,
     close: async () => deployed.close(),
   };

@@ -5,7 +5,7 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { KeyturnError } from "../core/errors.ts";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { hostPorts } from "./host-ports.ts";
 import { openIncidents } from "./incident-ports.ts";
 import { openPorts } from "./ports.ts";
@@ -34,6 +34,17 @@ function environment(deployment: unknown = { version: 1, installation: "prod", .
     KEYTURN_DEPLOYMENT: path,
   };
 }
+
+const [ref, type] = ["billing/db", "postgres-alternating"];
+const policy = {
+  cacheTtlMs: 1,
+  graceAtLeastMs: 1,
+  graceAtMostMs: 1,
+  onLaggards: "hold",
+  confirmEveryMs: 1,
+};
+const tries = { stepDeadlineMs: 30_000, attemptsMax: 1, retryBaseMs: 1, retryMaxMs: 1 };
+const secret = { ref, type, config: {}, policy: { ...policy, ...tries }, fleets: [] };
 
 /** What functions find: clients made of the environment alone. */
 function serve(endpoint: string): void {
@@ -100,6 +111,39 @@ test("incidents need their queues; a batch and a webhook are told apart, and wit
   expect(refused).toMatchObject({ statusCode: 401 });
 });
 
+test.each(["name", "tag"])(
+  "where rights go by %s, a refused call names the tags that a secret has to bear, or does not",
+  async (secretsBy) => {
+    const message =
+      "User: f is not authorized to perform: secretsmanager:DescribeSecret on resource: billing/db";
+    await using service = await scriptedService(keys, refusal("AccessDeniedException", message));
+    serve(service.config.endpoint);
+    const { ports, naming, assertTagged } = await openPorts(
+      environment({ version: 1, installation: "prod", ...place, secretsBy, secrets: [secret] }),
+    );
+    const why = "needs secretsmanager:DescribeSecret on billing/db)";
+    const tags =
+      ": rights go by tags here, does it bear keyturn:installation=prod keyturn:type=postgres-alternating? `keyturn doctor --fix` sets them";
+    const calls = [
+      () => ports.store.promote(ref, "v2", "v1"),
+      () => naming(ref, () => ports.store.versions(ref)),
+    ];
+    for (const call of calls) {
+      const [outcome] = await Promise.allSettled([call()]);
+      const { code, message: told } = asKeyturnError(
+        outcome.status === "rejected" ? outcome.reason : undefined,
+      );
+      expect(code).toBe("role-lacks-rights");
+      expect(told.endsWith(secretsBy === "tag" ? why + tags : why)).toBe(true);
+    }
+    const asked = service.asked.length;
+    await assertTagged().catch(() => undefined);
+    expect(service.asked.slice(asked).map(({ operation }) => operation)).toEqual(
+      secretsBy === "tag" ? ["ListSecrets"] : [],
+    );
+  },
+);
+
 /** Takes every call, and answers none. */
 async function blackHole(): Promise<
   AsyncDisposable & { readonly endpoint: string; readonly taken: () => number }
@@ -126,16 +170,6 @@ test("a service that takes a call and never answers is told within seconds, whic
   await using service = await scriptedService(keys);
   serve(hole.endpoint);
   vi.stubEnv("AWS_ENDPOINT_URL_SECRETS_MANAGER", service.config.endpoint);
-  const [ref, type] = ["billing/db", "postgres-alternating"];
-  const policy = {
-    cacheTtlMs: 1,
-    graceAtLeastMs: 1,
-    graceAtMostMs: 1,
-    onLaggards: "hold",
-    confirmEveryMs: 1,
-  };
-  const tries = { stepDeadlineMs: 30_000, attemptsMax: 1, retryBaseMs: 1, retryMaxMs: 1 };
-  const secret = { ref, type, config: {}, policy: { ...policy, ...tries }, fleets: [] };
   const environs = {
     ...environment({ version: 1, installation: "prod", ...place, secrets: [secret] }),
     KEYTURN_WORK_QUEUES: `${hole.endpoint}/111122223333/keyturn-prod-`,

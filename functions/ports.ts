@@ -23,6 +23,7 @@ import { log } from "./log.ts";
 import { RotationTokens } from "./native-rotation.ts";
 import { routedStore } from "./routed-store.ts";
 import { awsSecretStore } from "./secret-store.ts";
+import { assertTagged, namingTags, tagsOf } from "./secret-tags.ts";
 import { type WorkQueues, workQueues } from "./work-queues.ts";
 
 const Environment = z.object({
@@ -47,6 +48,10 @@ export interface Installed {
   /** The way to a secret, in whichever account it is. */
   readonly clientOf: (ref: string) => SecretsManagerClient;
   readonly accountOf: (ref: string) => string;
+  /** Has work on a secret say what it most likely lacks, where AWS refuses it. */
+  readonly naming: <Result>(ref: string, work: () => Promise<Result>) => Promise<Result>;
+  /** Throws where secrets lack the tags that the functions' rights go by. */
+  readonly assertTagged: () => Promise<void>;
   readonly rotationTokens: RotationTokens;
 }
 
@@ -80,10 +85,16 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
       log,
       rotationToken: (_, rotationId) => rotationTokens.of(rotationId),
     });
+  const refsByTag = deployed.secretsBy === "tag" ? deployed.secrets.refs() : [];
+  const byTag = refsByTag.flatMap((ref) =>
+    accountOf(ref) === deployed.account ? (deployed.secrets.get(ref) ?? []) : [],
+  );
+  const tags = new Map(byTag.map((secret) => [secret.ref, tagsOf(said.KEYTURN_INSTALLATION, secret)]));
+  const naming: Installed["naming"] = (ref, work) => namingTags(tags.get(ref), work);
   const bucket = { client: new S3Client(callLimits), bucket: said.KEYTURN_AUDIT_BUCKET };
   const ports: Ports = {
     installation: said.KEYTURN_INSTALLATION,
-    store: routedStore((ref) => storeBy(clientOf(ref)), storeBy(secrets).list),
+    store: routedStore((ref) => storeBy(clientOf(ref)), storeBy(secrets).list, naming),
     journal: openJournal({ client: new DynamoDBClient(callLimits), name: said.KEYTURN_TABLE }),
     bus: openEventBus({ client: new EventBridgeClient(callLimits), bus: said.KEYTURN_BUS }),
     audit: openAuditLog(bucket),
@@ -103,6 +114,10 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
     secrets,
     clientOf,
     accountOf,
+    naming,
+    assertTagged: async () => {
+      if (byTag.length > 0) await assertTagged(secrets, said.KEYTURN_INSTALLATION, byTag);
+    },
     rotationTokens,
   };
 }

@@ -5,12 +5,12 @@ import { HostQueues } from "./host-queues.ts";
 import { openPorts } from "./ports.ts";
 import { Tick } from "./tick.ts";
 
-const { ports, queues, sqs, auditRoots: roots, auditKeys: keys } = await openPorts(process.env);
+const { ports, queues, sqs, auditRoots: roots, auditKeys: keys, assertTagged } = await openPorts(process.env);
 const { installation, audit, clock } = ports;
 const queuesUrl = process.env.KEYTURN_WORK_QUEUES ?? "";
 const hosts = new HostQueues({ sqs, sns: new SNSClient(callLimits), installation, queuesUrl });
 const witness = new AuditWitness({ installation, audit, clock, roots, keys });
-const tick = new Tick({ ports, queues, hosts, witness });
+const tick = new Tick({ ports, queues, hosts, witness, assertTagged });
 
 /** Finds what is due, every minute. */
 export function handler(): Promise<{ readonly due: number }> {

@@ -30,6 +30,7 @@ function ticking() {
         return { root: undefined, isNew: false, parted: [], accepted: [] };
       },
     },
+    assertTagged: async () => part("tags"),
   });
   return { ...memory, tick, done, down };
 }
@@ -37,29 +38,29 @@ function ticking() {
 test("what is due is ordered every minute, and house is kept at the start and once an hour", async () => {
   const { tick, done, clock, ports } = ticking();
   expect(await tick.run()).toEqual({ due: 0 });
-  expect(done.splice(0)).toEqual(["sweep", "sign"]);
+  expect(done.splice(0)).toEqual(["sweep", "sign", "tags"]);
   await request(ref, ports, { kind: "rotate", by: "test" });
   clock.advance(60_000);
   expect(await tick.run()).toEqual({ due: 1 });
   expect(done.splice(0)).toEqual([`order ${ref}`, "sweep"]);
   clock.advance(3_600_000);
   await tick.run();
-  expect(done).toEqual([`order ${ref}`, "sweep", "sign"]);
+  expect(done).toEqual([`order ${ref}`, "sweep", "sign", "tags"]);
 });
 
-test.each(["sweep", "sign", `order ${ref}`])(
+test.each(["sweep", "sign", "tags", `order ${ref}`])(
   "where %s fails, the rest is done, and the run fails",
   async (broken) => {
     const { tick, done, down, ports, lines } = ticking();
     await request(ref, ports, { kind: "rotate", by: "test" });
     down.add(broken);
     await expect(tick.run()).rejects.toThrow(`${broken} is away`);
-    expect(done).toEqual([`order ${ref}`, "sweep", "sign"]);
+    expect(done).toEqual([`order ${ref}`, "sweep", "sign", "tags"]);
     expect(lines.join("\n")).toMatch(/^error /m);
     // House that was not kept is kept a minute later, and not an hour.
     down.clear();
     done.splice(0);
     await tick.run();
-    expect(done.includes("sign")).toBe(broken === "sign");
+    expect(done.includes("sign")).toBe(["sign", "tags"].includes(broken));
   },
 );

@@ -11,6 +11,8 @@ interface Ticking {
   readonly queues: WorkQueues;
   readonly hosts: Pick<HostQueues, "sweep">;
   readonly witness: Pick<AuditWitness, "sign">;
+  /** Throws where secrets lack the tags that the functions' rights go by. */
+  readonly assertTagged: () => Promise<void>;
 }
 
 /** As many as are ordered in some seconds; the others are due a minute later, too. */
@@ -50,11 +52,12 @@ export class Tick {
   }
 
   #keepHouse(): Promise<readonly unknown[]> {
-    const { ports, witness } = this.#to;
+    const { ports, witness, assertTagged } = this.#to;
     return this.#each([
       ["enrolling schedules", () => enrolSchedules(ports)],
       ["forgetting silent agents", () => forgetSilentAgents(ports)],
       ["signing the audit", () => this.#sign(witness)],
+      ["looking for the tags of secrets", assertTagged],
     ]);
   }
 

@@ -46,6 +46,7 @@ const DeploymentShape = z.object({
   account: z.string(),
   region: z.string(),
   quota: z.optional(z.object({ rotations: z.number(), perMs: z.number() })),
+  secretsBy: z._default(z.enum(["name", "tag"]), "name"),
   /** By reference: the account of each secret, administering logins included, that is in another one. */
   accounts: z.optional(z.record(z.string(), z.string())),
   secrets: z.array(SecretShape),
@@ -73,9 +74,9 @@ export function deploymentOf(manifest: Manifest, storeName: string): Deployed {
     const beside = withFilesBeside(config, files);
     return [{ ref, type, config: beside, admin, policy: times, schedule, fleets: [...fleets], tenant }];
   });
-  const { installation, account, region, quota } = store;
+  const { installation, account, region, secretsBy, quota } = store;
   const accounts = accountsOf(manifest, store);
-  const said = { version, installation, account, region, quota, accounts, secrets };
+  const said = { version, installation, account, region, quota, secretsBy, accounts, secrets };
   return { deployment: z.parse(DeploymentShape, JSON.parse(JSON.stringify(said))), files };
 }
 
@@ -94,6 +95,7 @@ export interface DeployedSecrets {
   readonly account: string;
   readonly region: string;
   readonly quota: Deployment["quota"];
+  readonly secretsBy: Deployment["secretsBy"];
   /** The account that a secret is in: the installation's, if nothing else is said. */
   readonly accountOf: (ref: string) => string;
   readonly secrets: { get(ref: string): ManagedSecret | undefined; refs(): readonly string[] };
@@ -119,7 +121,7 @@ export function readDeployment(json: unknown, folder: string): DeployedSecrets {
       `the deployment cannot be read: ${where} is not what it should be`,
     );
   }
-  const { installation, account, region, quota, accounts = {} } = read.data;
+  const { installation, account, region, quota, secretsBy, accounts = {} } = read.data;
   const elsewhere = new Map(Object.entries(accounts));
   const secrets = new Map(read.data.secrets.map((secret) => [secret.ref, managed(secret, folder)]));
   const all = [...secrets.values()];
@@ -129,6 +131,7 @@ export function readDeployment(json: unknown, folder: string): DeployedSecrets {
     account,
     region,
     quota,
+    secretsBy,
     accountOf: (ref) => elsewhere.get(ref) ?? account,
     secrets: { get: (ref) => secrets.get(ref), refs: () => refs },
     fleets: [...new Set(all.flatMap(({ fleets }) => fleets))].toSorted(),

@@ -12,8 +12,8 @@ export function readStore({ name, content, file }: Entry<StoreContent>): readonl
   const { local, aws } = content;
   const quota = content.quota && { rotations: content.quota.rotations, perMs: content.quota.per };
   if (aws !== undefined) {
-    const { account, region, installation = name, role } = aws;
-    return [[name, { kind: "aws", name, account, region, installation, role, quota }]];
+    const { account, region, installation = name, secretsBy = "name", role } = aws;
+    return [[name, { kind: "aws", name, account, region, installation, secretsBy, role, quota }]];
   }
   if (local === undefined) return [];
   const path = resolve(dirname(file), local.path);

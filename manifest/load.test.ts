@@ -137,7 +137,13 @@ describe("a manifest that is right", () => {
     const aws = '{ account: "111122223333", region: eu-west-1 }';
     const role = '{ account: "111122223333", region: eu-west-1, role: operator, installation: acme }';
     const { stores } = load(`stores: { prod: { aws: ${aws} }, Other: { aws: ${role} } }`);
-    const place = { kind: "aws", account: "111122223333", region: "eu-west-1", quota: undefined };
+    const place = {
+      kind: "aws",
+      account: "111122223333",
+      region: "eu-west-1",
+      quota: undefined,
+      secretsBy: "name",
+    };
     expect(stores.get("prod")).toEqual({ ...place, name: "prod", installation: "prod", role: undefined });
     expect(stores.get("Other")).toEqual({ ...place, name: "Other", installation: "acme", role: "operator" });
   });

@@ -74,6 +74,8 @@ export interface AwsStoreEntry {
   readonly region: string;
   /** What all that is deployed for it is named by. */
   readonly installation: string;
+  /** How a function's rights name its secrets: each by its name, or all of them by the tags that they bear. */
+  readonly secretsBy: "name" | "tag";
   /** The role, or its ARN, by which the command works there. Undefined: whoever calls it. */
   readonly role: string | undefined;
   /** How often rotations of its secrets may begin by themselves. Undefined: as often as they are due. */

@@ -39,6 +39,12 @@ const StoreSchema = z
           )
           .optional()
           .describe("What all that is deployed for it is named by. Default: the store's name."),
+        secretsBy: z
+          .enum(["name", "tag"])
+          .optional()
+          .describe(
+            "How a function's rights name its secrets. `tag`: by `keyturn:installation`, `keyturn:type` and `keyturn:tenant`, for more than several hundred of a type; `keyturn doctor --fix` sets them. Default: name.",
+          ),
         role: z
           .string()
           .min(1, "must name a role")

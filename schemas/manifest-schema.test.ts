@@ -74,6 +74,7 @@ describe("the page's example", () => {
     expect(unused).toEqual([
       "stores.<name>.local.key",
       "stores.<name>.aws.installation",
+      "stores.<name>.aws.secretsBy",
       "stores.<name>.aws.role",
       "policies[].severity",
       "policies[].grace.atMost",
