@@ -77,7 +77,7 @@ export class StrictAccounts implements AsyncDisposable {
     };
     try {
       const { account } = this.#signer(accessKeyId, request.headers["x-amz-security-token"]);
-      if (isSts) return reply(200, this.#assume(accessKeyId, new URLSearchParams(body)));
+      if (isSts) return reply(200, this.#answerSts(accessKeyId, account, new URLSearchParams(body)));
       const operation = String(request.headers["x-amz-target"]).replace(/^secretsmanager\./, "");
       const answer = await this.serviceOf(account).carryOut(operation, region, JSON.parse(body));
       reply(200, JSON.stringify(answer));
@@ -96,6 +96,12 @@ export class StrictAccounts implements AsyncDisposable {
     }
     if (key.expiresAt > Date.now()) return key;
     throw new ServiceError("ExpiredTokenException", "The security token included in the request is expired.");
+  }
+
+  #answerSts(accessKeyId: string, account: string, asked: URLSearchParams): string {
+    if (asked.get("Action") !== "GetCallerIdentity") return this.#assume(accessKeyId, asked);
+    const identity = `<Arn>arn:aws:iam::${account}:user/u</Arn><UserId>u</UserId><Account>${account}</Account>`;
+    return `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>${identity}</GetCallerIdentityResult></GetCallerIdentityResponse>`;
   }
 
   #assume(accessKeyId: string, asked: URLSearchParams): string {
