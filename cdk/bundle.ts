@@ -18,10 +18,15 @@ interface Bundle {
 /** Drivers try for these and go on without them. */
 const optional = ["pg-native", "pg-cloudflare"];
 
-/** Ways to credentials that no function takes: Lambda puts its own into the environment, where the SDK looks first, and the others are imported only by whoever comes to them. */
-const otherCredentials = ["sso", "ini", "process", "web-identity"].map(
-  (way) => `@aws-sdk/credential-provider-${way}`,
-);
+/**
+ * What the SDK would import on ways that no function takes: credentials from elsewhere than the environment, where Lambda puts its own and the
+ * SDK looks first, and streams of events.
+ */
+const neverTaken = [
+  ...["http", "ini", "process", "sso", "web-identity"].map((way) => `@aws-sdk/credential-provider-${way}`),
+  "@smithy/core/event-streams",
+  "@smithy/credential-provider-imds",
+];
 
 /** What CommonJS modules inside ask for, and an ES module does not have by itself. */
 const banner = `import { createRequire } from "node:module";const require = createRequire(import.meta.url);`;
@@ -71,8 +76,8 @@ export async function bundle(
     sourcemap: "external",
     legalComments: "none",
     banner: { js: banner },
-    external: [...optional, ...otherCredentials, ...without],
-    plugins: [onlyTypes(types), requiredBuiltins],
+    external: optional,
+    plugins: [onlyTypes(types), leftOut([...neverTaken, ...without]), requiredBuiltins],
     logLevel: "silent",
   });
   const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? "";
@@ -89,15 +94,35 @@ export async function writeBundle(name: string, folder: string): Promise<void> {
   writeFileSync(join(folder, `${name}.map`), map);
 }
 
-/** The registry of all types becomes one of these types: what it does not name is not bundled. */
+/**
+ * The registry of all types becomes one of these types: what it does not name is not bundled. They are there from the start, for what is bundled and
+ * imported later is kept as a function to be called, with all that it shares with the rest, and costs twice as much to read.
+ */
 function onlyTypes(types: readonly string[]): Plugin {
+  const imports = types.map((type, index) => `import * as type${index} from "./${type}.ts";\n`).join("");
+  const registry = renderRegistry(types).replace(
+    /import\("\.\/(?<type>[^"]+)\.ts"\)/g,
+    (_, type: string) => `Promise.resolve(type${types.indexOf(type)})`,
+  );
   return {
     name: "only-types",
     setup: ({ onLoad }) => {
       onLoad({ filter: /[\\/]rotators[\\/]registry\.ts$/ }, () => ({
-        contents: renderRegistry(types),
+        contents: imports + registry,
         loader: "ts",
       }));
+    },
+  };
+}
+
+/** Whoever comes to it after all imports it then, and is told that it is not there. What is imported from the start is bundled in any case. */
+function leftOut(packages: readonly string[]): Plugin {
+  return {
+    name: "left-out",
+    setup: ({ onResolve }) => {
+      onResolve({ filter: /.*/ }, ({ path, kind }) =>
+        kind === "dynamic-import" && packages.includes(path) ? { path, external: true } : undefined,
+      );
     },
   };
 }
