@@ -1,5 +1,5 @@
 // Reads the numbers that the demo or the benchmark printed as its last line, and says which of them are not what we claim:
-// `node claims.mjs demo|bench <output>`. What depends on how fast the machine is has generous limits here; the aims
+// `node claims.mjs demo|bench|bench-aws <output>`. What depends on how fast the machine is has generous limits here; the aims
 // themselves are printed by the benchmark.
 import { readFileSync } from "node:fs";
 
@@ -41,7 +41,31 @@ const claims = {
     "whose cost grows by what is due alone": ({ due }) =>
       due.dueRatio > 0 && due.dueRatio < 5 && due.tickRatio > 0 && due.tickRatio < 5,
   },
+  "bench-aws": {
+    "four steps from no process at all make at most 15 calls to the store": ({ rotation }) =>
+      isCount(callsOf(rotation.cold)) && callsOf(rotation.cold) <= 15,
+    "one fewer where a process has run before": ({ rotation }) =>
+      callsOf(rotation.warm) === callsOf(rotation.cold) - 1,
+    "at most three connections to the database, and none that fails": ({ rotation: { cold } }) =>
+      isCount(cold.connections) && cold.connections <= 3 && cold.failedConnections === 0,
+    "one refused login until nothing is owed": ({ rotation }) => rotation.after.failedConnections === 1,
+    "the four steps take less than 20 s": ({ rotation }) => rotation.warm.ms > 0 && rotation.warm.ms < 20_000,
+    "six functions, none larger than a megabyte": ({ starts }) =>
+      starts.functions.length === 6 &&
+      starts.functions.every(({ bytes }) => isCount(bytes) && bytes <= 1_000_000),
+    "and none starts much slower than a function in Python": ({ starts }) =>
+      starts.functions.every(({ ratio }) => ratio > 0 && ratio < 1.5),
+    "50 hosts adopt within 60 s": ({ adoption: { hosts, medianMs, lastMs } }) =>
+      hosts === 50 && isTime(medianMs) && medianMs <= lastMs && lastMs < 60_000,
+    "a rotation costs less than a cent": ({ cost }) => cost.rotation > 0 && cost.rotation < 0.01,
+    "a month is the sum of its lines": ({ cost }) =>
+      Math.abs(cost.lines.reduce((sum, { dollars }) => sum + dollars, 0) - cost.month) < 0.01,
+  },
 };
+
+function callsOf({ calls: { store } }) {
+  return Object.values(store).reduce((sum, count) => sum + count, 0);
+}
 
 const [, , what = "", file = ""] = process.argv;
 const list = Object.entries(claims[what] ?? { "there is such a list": () => false });

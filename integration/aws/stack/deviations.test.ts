@@ -49,6 +49,24 @@ describe("Secrets Manager", () => {
     await expect(put(other, "other", "two")).rejects.toMatchObject({ name: "ResourceExistsException" });
   });
 
+  test("takes AWSPENDING from a version that gets its value by another label, where AWS leaves it", async () => {
+    await made();
+    const ClientRequestToken = randomUUID();
+    const put = (label: string) =>
+      manager.send(
+        new PutSecretValueCommand({
+          SecretId,
+          ClientRequestToken,
+          SecretString: "one",
+          VersionStages: [label],
+        }),
+      );
+    await put("AWSPENDING");
+    await put("ours");
+    const { VersionIdsToStages = {} } = await manager.send(new DescribeSecretCommand({ SecretId }));
+    expect(VersionIdsToStages[ClientRequestToken]).toEqual(["ours"]);
+  });
+
   test("answers that it rotated although a step failed", async () => {
     await made();
     const failing = await createFunction("deviating-failing", rotatingFunction("testSecret"));
