@@ -26,11 +26,13 @@ export const databases: Secrets["databases"] = {
   ...each("killed", 7),
   ...each("restarted", 4),
   ...each("frozen", 4),
+  "revoked/db": { ...soon, fleets: ["revoked-agents"] },
 };
 
 /** The keys of users of IAM. */
 export const users: Secrets["users"] = {
   "leaked/key": soon,
+  "abused/key": soon,
 };
 
 /** What the administering login of a secret is called. */

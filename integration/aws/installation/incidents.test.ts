@@ -1,0 +1,118 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import { IAMClient, ListAccessKeysCommand } from "@aws-sdk/client-iam";
+import { GetQueueUrlCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { expect, inject, test, vi } from "vitest";
+import { Secret } from "../../../core/secret.ts";
+import { agentOf } from "../iam-target.ts";
+import { atRest, begun, current, record } from "./stage.ts";
+
+const { aws, iam: account } = inject("installation");
+const bridge = new EventBridgeClient(aws);
+const iam = new IAMClient(account);
+const sqs = new SQSClient(aws);
+/** The fixtures' leaked key. */
+const example = "AKIAIOSFODNN7EXAMPLE";
+const within = { timeout: 60_000, interval: 100 };
+
+interface Golden {
+  readonly source: string;
+  readonly "detail-type": string;
+  readonly detail: object;
+}
+
+function golden(name: string, accessKeyId: string): Golden {
+  const text = readFileSync(join(import.meta.dirname, "../../events/aws", `${name}.json`), "utf8");
+  expect(text).toContain(example);
+  return JSON.parse(text.replaceAll(example, accessKeyId));
+}
+
+/** On the account's own bus, as the service puts it there. AWS takes no event of a service from anybody else; LocalStack does. */
+async function happens({ source, "detail-type": DetailType, detail }: Golden): Promise<void> {
+  const entry = { Source: source, DetailType, Detail: JSON.stringify(detail) };
+  const { FailedEntryCount } = await bridge.send(new PutEventsCommand({ Entries: [entry] }));
+  expect(FailedEntryCount).toBe(0);
+}
+
+/** Whether IAM takes what is signed with it. */
+async function signs(value: string): Promise<boolean> {
+  const session = await agentOf(new Secret(value), account.endpoint).catch(() => undefined);
+  await session?.close();
+  return session !== undefined;
+}
+
+async function statusOf(UserName: string, accessKeyId: string): Promise<string | undefined> {
+  const { AccessKeyMetadata = [] } = await iam.send(new ListAccessKeysCommand({ UserName }));
+  return AccessKeyMetadata.find((key) => key.AccessKeyId === accessKeyId)?.Status;
+}
+
+/** From the event to the refusal, with a successor that works. */
+async function answers(ref: string, event: string): Promise<void> {
+  const before = await begun(ref);
+  expect(await signs(before.value)).toBe(true);
+  const { accessKeyId } = JSON.parse(before.value);
+  const since = Date.now();
+  await happens(golden(event, accessKeyId));
+  const successor = await vi.waitUntil(async () => {
+    const found = await current(ref);
+    return found?.version !== before.version && found;
+  }, within);
+  const successorMs = Date.now() - since;
+  await vi.waitUntil(async () => !(await signs(before.value)), within);
+  const refusedMs = Date.now() - since;
+  console.log(
+    `${event}: a successor after ${seconds(successorMs)}, the leaked key refused after ${seconds(refusedMs)}`,
+  );
+  expect(Math.max(successorMs, refusedMs)).toBeLessThan(60_000);
+  expect(await statusOf(ref.replace("/", "-"), accessKeyId)).toBe("Inactive");
+  expect(await signs(successor.value)).toBe(true);
+  await atRest(ref);
+  const [compromised, ...more] = (await record(ref))?.compromised ?? [];
+  expect([compromised?.version, more]).toEqual([before.version, []]);
+  expect(compromised?.refusedAt).toBeGreaterThan(since);
+  expect((await current(ref))?.version).toBe(successor.version);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
+test("of a leaked access key AWS Health tells, or GuardDuty: it is inactive and refused within the minute, and its successor works", async () => {
+  await Promise.all([
+    answers("leaked/key", "health-credentials-exposed"),
+    answers("abused/key", "guardduty-access-key-anomalous"),
+  ]);
+}, 180_000);
+
+test("what nobody can carry out is put aside with its reason: a malformed event, and a key that no secret ever had", async () => {
+  const stranger = "AKIA0STRANGER0000000";
+  const { detail, ...envelope } = golden("health-credentials-exposed", stranger);
+  const eventArn = "arn:aws:health:us-east-1::event/RISK/AWS_RISK_CREDENTIALS_EXPOSED/MALFORMED";
+  await happens({ ...envelope, detail: { ...detail, eventArn, affectedEntities: "none" } });
+  await happens({ ...envelope, detail });
+  const QueueName = "keyturn-shown-incidents-dead";
+  const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName }));
+  const told = new Map<string, string | undefined>();
+  await vi.waitUntil(async () => {
+    // Others' are seen again soon.
+    const look = {
+      QueueUrl,
+      MaxNumberOfMessages: 10,
+      MessageAttributeNames: ["All"],
+      VisibilityTimeout: 1,
+      WaitTimeSeconds: 1,
+    };
+    const { Messages = [] } = await sqs.send(new ReceiveMessageCommand(look));
+    for (const { Body = "", MessageAttributes: attributes } of Messages) {
+      const said = `${attributes?.code?.StringValue}: ${attributes?.reason?.StringValue}`;
+      if (Body.includes(eventArn)) told.set("malformed", said);
+      else if (Body.includes(stranger)) told.set("stranger", said);
+    }
+    return told.size === 2;
+  }, within);
+  expect(Object.fromEntries(told)).toEqual({
+    malformed: "input-invalid: not what it should be: detail.affectedEntities",
+    stranger: `request-refused: a person has to look: AWS Health says AWS_RISK_CREDENTIALS_EXPOSED of ${stranger}, and no secret here has or had this key`,
+  });
+}, 90_000);

@@ -1,0 +1,18 @@
+import { inject } from "vitest";
+import { type Ended, runKeyturn } from "../../keyturn-command.ts";
+
+const { aws, iam, manifest } = inject("installation");
+
+/** Runs the command as a person of the account does, with the manifest that was deployed. */
+export function keyturn(args: readonly string[], input = ""): Promise<Ended> {
+  return runKeyturn(["--manifest", manifest, ...args], {
+    input,
+    environment: {
+      ...process.env,
+      AWS_ENDPOINT_URL: aws.endpoint,
+      AWS_ENDPOINT_URL_KMS: iam.endpoint,
+      AWS_ACCESS_KEY_ID: iam.credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: iam.credentials.secretAccessKey,
+    },
+  });
+}
