@@ -112,6 +112,7 @@ const rooms: Readonly<Record<string, Room>> = {
     // Loaded where the manifest has a store on AWS, and only then.
     files: {
       "cli/aws.ts": { ours: ["functions"], packages: [...awsClients, "@aws-sdk/credential-providers"] },
+      "cli/aws-import.ts": { ours: ["functions"], packages: ["@aws-sdk/client-lambda"] },
     },
   },
 };

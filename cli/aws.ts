@@ -1,6 +1,7 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { KMSClient } from "@aws-sdk/client-kms";
+import { LambdaClient } from "@aws-sdk/client-lambda";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
@@ -24,6 +25,8 @@ import { systemClock } from "../local/clock.ts";
 import { systemRandom } from "../local/random.ts";
 import { awsNames } from "../manifest/aws-names.ts";
 import type { AwsStoreEntry } from "../manifest/manifest.ts";
+import { importByFunction, invokeLimits } from "./aws-import.ts";
+import type { ImportThere } from "./import-there.ts";
 
 const sts: AwsPart = { name: "STS", outage: "unreachable" };
 const sqs: AwsPart = { name: "SQS", outage: "bus-unavailable" };
@@ -44,6 +47,7 @@ export interface AwsInstallation {
   readonly tag: (untagged: Untagged) => Promise<void>;
   /** Orders work on a secret of that type. What is due is found within a minute without it, so that it fails is only a warning. */
   readonly order: (ref: string, type: string) => Promise<void>;
+  readonly importThere: ImportThere;
   readonly close: () => void;
 }
 
@@ -72,6 +76,7 @@ export async function openAws(
     bucket: new S3Client(config),
     keys: new KMSClient(config),
     queues: new SQSClient(config),
+    functions: new LambdaClient({ ...config, ...invokeLimits }),
   };
   const clientOf = clientsByAccount({
     own: { account, client: clients.secrets },
@@ -110,6 +115,7 @@ export async function openAws(
         : undefined,
     tag: (one) => tag(clients.secrets, one),
     order: (ref, type) => order(clients.queues, names.workQueue(type), ref, warn),
+    importThere: importByFunction(clients.functions, names.rotating),
     close: () => {
       for (const client of Object.values(clients)) client.destroy();
     },

@@ -1,14 +1,14 @@
 import { Command } from "commander";
-import * as z from "zod/mini";
 import { adopt, adoptable } from "../core/adopt.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { reconcile } from "../core/reconcile.ts";
 import type { Finding } from "../core/rotator.ts";
 import type { Secret } from "../core/secret.ts";
 import { type MigrationStep, migrationOf, takeoverOf } from "../rotators/postgres/migration.ts";
+import { takenOver } from "../rotators/postgres/takeover.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodeOf, exitCodes } from "./exit.ts";
-import { credentialFrom } from "./import-value.ts";
+import type { DoneThere, ImportedThere } from "./import-there.ts";
 import { type OpenManifest, type OpenSecret, openManifest } from "./open.ts";
 import type { Imported, ImportPlan } from "./results/import.ts";
 import { readSecret } from "./standard-input.ts";
@@ -37,7 +37,8 @@ export function importCommand(): Command {
       "after",
       `
 The value is read from standard input: as JSON, of which every field is kept, as a PostgreSQL connection string or URL, or as a
-user's name and a password on two lines. \`keyturn init\` puts the secret into the manifest.
+user's name and a password on two lines. \`keyturn init\` puts the secret into the manifest. Of a store on AWS the function of
+the secret's type imports what is there, and only that: --from-store.
 
 Example:
   $ printf 'billing\\n%s\\n' "$(cat billing.password)" | keyturn import billing/db --plan
@@ -46,40 +47,55 @@ Example:
   return command.action(action(command, bringIn));
 }
 
-/** What every type of PostgreSQL has in its configuration. */
-const AddressConfig = z.object({
-  host: z.string(),
-  port: z._default(z.number(), 5432),
-  database: z.string(),
-  owner: z.optional(z.string()),
-});
-
 async function bringIn(
-  { manifestPath, terminal }: CommandContext,
+  { manifestPath, terminal, signal }: CommandContext,
   ref: string,
   options: ImportOptions,
 ): Promise<number> {
   await using opened = await openManifest(manifestPath);
   const secret = await opened.secret(ref);
-  const { managed, ports } = secret;
   terminal.say(`${ref} in store ${secret.storeName} (${secret.place})`);
-  const rotator = await ports.rotators.load(managed.type);
-  rotator.checkConfig(managed.config);
-  const config = z.safeParse(AddressConfig, managed.config);
-  if (rotator.adopt === undefined || !config.success) {
-    throw new KeyturnError("request-refused", `type ${managed.type} cannot take over what is there`);
-  }
-  const { owner, ...address } = config.data;
-  const value = credentialFrom(await givenValue(options, ref, opened), address);
-  rotator.checkCredential(value);
-  const login = usernameOf(value);
-  const steps = owner === undefined ? takeoverOf(ref, login) : migrationOf(ref, owner, login);
-  if (options.plan === true) {
-    return showPlan(ref, steps, await adoptable(ref, ports, value), terminal);
-  }
-  const adopted = await adopt(ref, ports, value, person());
-  await settle(ref, secret, terminal);
-  const { answer, version, findable } = adopted;
+  const { importThere } = secret;
+  const done =
+    importThere === undefined
+      ? await importHere(secret, opened, options)
+      : await importThere(thereOnly(secret, options), signal);
+  const { login } = done;
+  const { owner }: { readonly owner?: unknown } = Object(secret.managed.config);
+  const steps = typeof owner === "string" ? migrationOf(ref, owner, login) : takeoverOf(ref, login);
+  if ("findings" in done) return showPlan(ref, steps, done.findings, terminal);
+  if (importThere === undefined) await settle(ref, secret, terminal);
+  return showImported(ref, steps, { login, ...done.imported }, terminal);
+}
+
+/** On this machine the command reads the value, and imports it itself. */
+async function importHere(
+  { managed, ports }: OpenSecret,
+  opened: OpenManifest,
+  options: ImportOptions,
+): Promise<ImportedThere> {
+  const { ref, type, config } = managed;
+  const rotator = await ports.rotators.load(type);
+  const { value, login } = await takenOver(rotator, config, () => givenValue(options, ref, opened));
+  if (options.plan === true) return { login, findings: await adoptable(ref, ports, value) };
+  return { login, imported: await adopt(ref, ports, value, person()) };
+}
+
+/** A value that a person gives would have to travel to whoever imports it: it goes into the store by the store's own way, and no other. */
+function thereOnly({ managed: { ref, type }, place }: OpenSecret, { fromStore, plan }: ImportOptions) {
+  if (fromStore === true || fromStore === ref) return { ref, type, by: person(), plan: plan === true };
+  throw new KeyturnError(
+    "input-invalid",
+    `${place} imports only what the store has as ${ref}: put the value there, for example by \`aws secretsmanager put-secret-value --secret-id ${ref} --secret-string file:///dev/stdin\`, and then \`keyturn import ${ref} --from-store\``,
+  );
+}
+
+function showImported(
+  ref: string,
+  steps: readonly MigrationStep[],
+  { login, answer, version, findable }: DoneThere & { readonly login: string },
+  terminal: Terminal,
+): number {
   terminal.show(
     answer === "known"
       ? `${ref} was imported before, as version ${short(version)}; nothing has changed`
@@ -143,9 +159,4 @@ function showPlan(
   const codes = new Set(wrong.map(({ code }) => exitCodeOf(code ?? "target-rejected")));
   const [only, ...others] = codes;
   return only !== undefined && others.length === 0 ? only : exitCodes.refused;
-}
-
-function usernameOf(value: Secret): string {
-  const { username }: { readonly username?: unknown } = JSON.parse(value.reveal());
-  return String(username);
 }

@@ -11,6 +11,7 @@ import type {
 } from "../manifest/manifest.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import { credentialTypes } from "./credential-types.ts";
+import type { ImportThere } from "./import-there.ts";
 
 /** One store of the manifest, open. */
 export interface OpenStore {
@@ -28,6 +29,8 @@ export interface OpenStore {
   readonly tags: StoreTags | undefined;
   /** What a store on this machine has besides, and where commands work on secrets themselves; undefined where functions do. */
   readonly local: LocalStore | undefined;
+  /** Has what is in the store imported there; undefined where commands do it themselves. */
+  readonly importThere: ImportThere | undefined;
   readonly close: () => Promise<void>;
 }
 
@@ -151,6 +154,7 @@ async function openHere({ name, path, key }: LocalStoreEntry, common: Common): P
     wake: () => local.bus.wake(),
     tags: undefined,
     local,
+    importThere: undefined,
     close: () => local.close(),
   };
 }
@@ -182,6 +186,7 @@ async function openDeployed(
     },
     tags: untagged && { lacking: () => untagged(secrets()), set: deployed.tag },
     local: undefined,
+    importThere: deployed.importThere,
     close: async () => deployed.close(),
   };
 }

@@ -77,7 +77,17 @@ async function tenantOf(number: number, around: (rotator: Rotator) => Rotator = 
   const wake = () => local.bus.wake();
   const close = () => local.close();
   const audit = { auditRoots, auditKeys, auditKeyPlace: "a file" };
-  const store = { name: "here", place: "a folder", local, ports, ...audit, tags: undefined, wake, close };
+  const store = {
+    name: "here",
+    place: "a folder",
+    local,
+    importThere: undefined,
+    ports,
+    ...audit,
+    tags: undefined,
+    wake,
+    close,
+  };
   const opened = {
     manifest: { secrets: ports.secrets, held: new Map() },
     stores: async () => [store],

@@ -59,7 +59,7 @@ export class RotationTokens {
   }
 }
 
-interface Native {
+export interface Native {
   readonly ports: Ports;
   readonly queues: WorkQueues;
   readonly rotationTokens: RotationTokens;

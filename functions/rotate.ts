@@ -1,20 +1,16 @@
-import type { Context, SQSBatchResponse, SQSEvent } from "aws-lambda";
-import { beginNatively, isNative, rotateNatively } from "./native-rotation.ts";
+import type { Context } from "aws-lambda";
+import { beginNatively } from "./native-rotation.ts";
 import { openPorts } from "./ports.ts";
-import { takeWork } from "./working.ts";
+import { takeEvent } from "./rotating.ts";
 
 const installed = await openPorts(process.env);
 const { ports, clientOf, naming } = installed;
 const beginHere = beginNatively(clientOf, ports, process.env.AWS_LAMBDA_FUNCTION_NAME ?? "");
 const begin = (ref: string) => naming(ref, () => beginHere(ref));
 
-/** The function of one credential type: works on the secrets that its queue names, and takes the steps that Secrets Manager asks for. */
-export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse | undefined> {
+/** The function of one credential type: works on its secrets as its queue, Secrets Manager, or a person's import asks for it. */
+export function handler(event: unknown, context: Context): Promise<unknown> {
+  const { awsRequestId } = context;
   const getRemainingTimeInMillis = () => context.getRemainingTimeInMillis();
-  if (!isNative(event)) {
-    const { awsRequestId } = context;
-    return takeWork({ ...installed, begin }, event, { awsRequestId, getRemainingTimeInMillis });
-  }
-  await rotateNatively(installed, event, getRemainingTimeInMillis());
-  return undefined;
+  return takeEvent({ ...installed, begin }, event, { awsRequestId, getRemainingTimeInMillis });
 }

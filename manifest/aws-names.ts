@@ -12,7 +12,9 @@ export function awsNames(installation: string) {
     auditAlias: `alias/${prefix}-audit`,
     /** The secret that holds the keys of fingerprints. */
     fingerprints: `${prefix}/fingerprint-keys`,
-    /** Where work on the secrets of a credential type is ordered. */
+    /** The function that works on the secrets of a credential type. */
+    rotating: (type: string) => `${prefix}-${type}`,
+    /** Where work on them is ordered. */
     workQueue: (type: string) => `${prefix}-${type}-work`,
   };
 }

@@ -147,6 +147,17 @@ test("what only a store on this machine has says what to do on AWS", async () =>
   expect([enrol.code, serve.code]).not.toContain(0);
 });
 
+test("an import is the function's: a value goes there by the store alone, and where no function is, it is told", async () => {
+  const given = await keyturn(["import", "cli/db"], `app_a\n${canary}\n`);
+  expect(given.code).toBe(2);
+  expect(given.stderr).toContain("keyturn import cli/db --from-store");
+  const asked = await keyturn(["import", "cli/db", "--from-store", "--plan"]);
+  expect(asked.code).toBe(2);
+  expect(asked.stderr).toContain(
+    "there is no function keyturn-cli-postgres-alternating: deploy the manifest",
+  );
+});
+
 test("with another account's identity nothing is done, and it is told whose it is", async () => {
   manifest({ account: "111122223333" });
   const pause = await keyturn(["pause", "cli/db", "--reason", "never"]);

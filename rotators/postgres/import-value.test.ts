@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Secret } from "../core/secret.ts";
+import { Secret } from "../../core/secret.ts";
 import { credentialFrom } from "./import-value.ts";
 
 const address = { host: "db.internal", port: 5432, database: "billing" };

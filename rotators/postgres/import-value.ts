@@ -1,6 +1,6 @@
-import { KeyturnError } from "../core/errors.ts";
-import { withMembers } from "../core/json-text.ts";
-import { Secret } from "../core/secret.ts";
+import { KeyturnError } from "../../core/errors.ts";
+import { withMembers } from "../../core/json-text.ts";
+import { Secret } from "../../core/secret.ts";
 
 /** Where the manifest says that the credential is used. */
 export interface Address {
