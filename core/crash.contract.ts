@@ -43,13 +43,13 @@ interface CrashOptions {
 }
 
 /**
- * Stops a worker at every call to the outside, before and after it is carried out, and then retries, cancels, rolls back, strikes with
+ * Stops a worker of a plain rotation at every call to the outside but reads, before and after it is carried out, and then retries, cancels, rolls back, strikes with
  * an emergency, or lets the worker go on when others have rotated twice. At every moment a reader finds a credential that works; in
  * the end exactly one value is accepted, it is current, and nothing is owed.
  */
 export function describeCrashes(name: string, options: CrashOptions): void {
   const { picks = () => true, stopsMin, timeoutMs } = options;
-  describe(`${name}: a worker that is stopped at any call`, () => {
+  describe(`${name}: a worker that is stopped at any call but a read`, () => {
     describe.each(["before", "after"] as const)("%s the call is carried out", (mode) => {
       test.each(Object.entries(afterwards))(
         "loses nothing when %s",

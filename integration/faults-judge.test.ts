@@ -10,7 +10,12 @@ import { type Subject, subjects } from "../faults/subjects.ts";
 import { World } from "../faults/world.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
 
-/** The judge of `npm run faults` sees each thing that it is there to see, and each fault strikes. */
+/**
+ * Each fault of `npm run faults` strikes, and its judge sees what is planted here: at the target an old value that is accepted, a login, a role and a session
+ * too many, and a current that was changed; in the store a candidate; and that another version is current than it should be, or a leaked one. Not
+ * planted are a record that is not at rest, owes, is leased or has something to tell, one that differs from the store, or does not know the leak as refused, a
+ * broken chain, and a reader that found nothing on the way.
+ */
 let server: PostgresServer;
 let directory: string;
 let lane: Lane;
