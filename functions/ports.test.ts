@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
+import { openAuditPorts } from "./audit-ports.ts";
 import { hostPorts } from "./host-ports.ts";
 import { openIncidents } from "./incident-ports.ts";
 import { openPorts } from "./ports.ts";
@@ -70,10 +71,15 @@ test("everything comes from the environment, the deployment and the keys of fing
 });
 
 test("an environment that lacks something is refused by its name", async () => {
-  for (const name of Object.keys(environment()).filter((one) => one !== "KEYTURN_DEPLOYMENT")) {
+  const others = ["KEYTURN_DEPLOYMENT", "KEYTURN_AUDIT_KEY"];
+  for (const name of Object.keys(environment()).filter((one) => !others.includes(one))) {
     await expect(openPorts({ ...environment(), [name]: "" })).rejects.toThrow(
       `the environment does not say ${name}`,
     );
+  }
+  for (const name of ["KEYTURN_AUDIT_BUCKET", "KEYTURN_AUDIT_KEY"]) {
+    const open = () => openAuditPorts({ ...environment(), [name]: "" });
+    expect(open).toThrow(`the environment does not say ${name}`);
   }
 });
 
@@ -175,7 +181,8 @@ test("a service that takes a call and never answers is told within seconds, whic
     KEYTURN_WORK_QUEUES: `${hole.endpoint}/111122223333/keyturn-prod-`,
     KEYTURN_DEAD_LETTERS: `${hole.endpoint}/111122223333/dead`,
   };
-  const { ports, queues, auditRoots, auditKeys } = await openPorts(environs);
+  const { ports, queues } = await openPorts(environs);
+  const signing = openAuditPorts(environs);
   const hosts = hostPorts(environs);
   vi.stubEnv("AWS_ENDPOINT_URL_SECRETS_MANAGER", hole.endpoint);
   const begun = performance.now();
@@ -183,8 +190,8 @@ test("a service that takes a call and never answers is told within seconds, whic
   await Promise.all([
     refused(ports.journal.load(ref), "journal-unavailable"),
     refused(ports.audit.end(ref), "audit-unavailable"),
-    refused(auditRoots.end(), "audit-unavailable"),
-    refused(auditKeys.publicKeys(), "audit-unavailable"),
+    refused(signing.roots.end(), "audit-unavailable"),
+    refused(signing.keys.publicKeys(), "audit-unavailable"),
     refused(queues.order(ref), "bus-unavailable"),
     refused(hosts.journal.load(ref), "journal-unavailable"),
     refused(hosts.deadLetters.put("{}", new KeyturnError("input-invalid", "x")), "bus-unavailable"),

@@ -2,18 +2,15 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
-import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { STSClient } from "@aws-sdk/client-sts";
 import * as z from "zod/mini";
-import type { AuditKeys, AuditRoots, Clock, Ports } from "../core/ports.ts";
+import type { Clock, Ports } from "../core/ports.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import { clientsByAccount, readRoles } from "./accounts.ts";
-import { openAuditKeys } from "./audit-keys.ts";
 import { openAuditLog } from "./audit-log.ts";
-import { openAuditRoots } from "./audit-roots.ts";
 import { callLimits } from "./call-limits.ts";
 import { named, readDeployed, readEnvironment } from "./environment.ts";
 import { openEventBus } from "./event-bus.ts";
@@ -31,17 +28,14 @@ const Environment = z.object({
   KEYTURN_TABLE: named,
   KEYTURN_BUS: named,
   KEYTURN_AUDIT_BUCKET: named,
-  KEYTURN_AUDIT_KEY: named,
   KEYTURN_FINGERPRINTS: named,
   KEYTURN_WORK_QUEUES: named,
 });
 
-/** All that a function of an installation works with. */
+/** All that a function of an installation works with, but for what signs the audit. */
 export interface Installed {
   readonly ports: Ports;
   readonly queues: WorkQueues;
-  readonly auditRoots: AuditRoots;
-  readonly auditKeys: AuditKeys;
   readonly sqs: SQSClient;
   /** The installation's own account. */
   readonly secrets: SecretsManagerClient;
@@ -108,8 +102,6 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
   return {
     ports,
     queues: workQueues({ client: sqs, prefix: said.KEYTURN_WORK_QUEUES, secrets: deployed.secrets }),
-    auditRoots: openAuditRoots(bucket),
-    auditKeys: openAuditKeys(new KMSClient(callLimits), said.KEYTURN_AUDIT_KEY),
     sqs,
     secrets,
     clientOf,

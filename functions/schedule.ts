@@ -1,15 +1,16 @@
 import { SNSClient } from "@aws-sdk/client-sns";
 import { AuditWitness } from "../core/audit-witness.ts";
+import { openAuditPorts } from "./audit-ports.ts";
 import { callLimits } from "./call-limits.ts";
 import { HostQueues } from "./host-queues.ts";
 import { openPorts } from "./ports.ts";
 import { Tick } from "./tick.ts";
 
-const { ports, queues, sqs, auditRoots: roots, auditKeys: keys, assertTagged } = await openPorts(process.env);
+const { ports, queues, sqs, assertTagged } = await openPorts(process.env);
 const { installation, audit, clock } = ports;
 const queuesUrl = process.env.KEYTURN_WORK_QUEUES ?? "";
 const hosts = new HostQueues({ sqs, sns: new SNSClient(callLimits), installation, queuesUrl });
-const witness = new AuditWitness({ installation, audit, clock, roots, keys });
+const witness = new AuditWitness({ installation, audit, clock, ...openAuditPorts(process.env) });
 const tick = new Tick({ ports, queues, hosts, witness, assertTagged });
 
 /** Finds what is due, every minute. */
