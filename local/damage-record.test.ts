@@ -55,10 +55,61 @@ describe("a record that a disk has changed, and that still reads like one", () =
       using journal = await openJournal(path, true);
       await journal.save(record, undefined);
       using file = new DatabaseSync(path);
-      file.exec("ALTER TABLE records DROP COLUMN checksum; PRAGMA user_version = 1");
+      for (const table of ["records", "fingerprints"])
+        file.exec(`ALTER TABLE ${table} DROP COLUMN checksum; PRAGMA user_version = 1`);
     }
     using journal = await openJournal(path, false);
     expect(await journal.load(ref)).toEqual({ record, revision: 1 });
+  });
+});
+
+describe("what reads like an empty place, though something was there", () => {
+  test("a column whose name has a bit turned over: the file is told as damaged, and no value as absent", async () => {
+    const path = join(temporaryFolder(), "secrets.db");
+    (await openSecretsFile(path, true)).close();
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf("sealed BLOB");
+    expect(at).toBeGreaterThan(0);
+    writeFileSync(path, bytes.with(at, (bytes[at] ?? 0) ^ 32));
+    await expect(openSecretsFile(path, false)).rejects.toMatchObject({
+      code: "data-broken",
+      message: expect.stringContaining("its schema is not as it was made"),
+    });
+  });
+
+  test("a row that its index does not find: whoever asks for current is told that the file is damaged", async () => {
+    const path = join(temporaryFolder(), "secrets.db");
+    const keyring = new Keyring([new Uint8Array(32).fill(7)]);
+    {
+      using database = await openSecretsFile(path, true);
+      const store = localSecretStore(database, keyring, systemClock);
+      await store.savePending(ref, "v1", new Secret("a value"));
+      await store.promote(ref, "v1", undefined);
+    }
+    // The index has the name, too, and loses it.
+    const bytes = Buffer.from(readFileSync(path));
+    for (let at = bytes.indexOf(`${ref}current`); at !== -1; at = bytes.indexOf(`${ref}current`))
+      bytes[at] = 98;
+    writeFileSync(path, bytes);
+    using database = await openSecretsFile(path, false);
+    const reading = localSecretStore(database, keyring, systemClock).read(ref, "current");
+    await expect(reading).rejects.toMatchObject({ code: "data-broken" });
+  });
+
+  test("a fingerprint that was changed: a look at the whole says of which value", async () => {
+    const path = join(temporaryFolder(), "journal.db");
+    {
+      using journal = await openJournal(path, true);
+      await journal.remember(ref, "v1", { password: "k1:abc" });
+      using file = new DatabaseSync(path);
+      file.exec("UPDATE fingerprints SET fingerprint = 'k1:abb'");
+    }
+    using journal = await openJournal(path, false);
+    await expect(journal.assertWhole()).rejects.toMatchObject({
+      code: "data-broken",
+      message: expect.stringContaining("the fingerprint of password in version v1 of app/db"),
+    });
+    await expect(journal.identify(["k1:abb"])).rejects.toMatchObject({ code: "data-broken" });
   });
 });
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, KeyturnError } from "../core/errors.ts";
 import { keepPrivate } from "./files.ts";
 import { Row } from "./row.ts";
+import { schemaMadeBy, schemaSql } from "./schema.ts";
 
 export interface DatabaseFile {
   readonly path: string;
@@ -48,15 +49,20 @@ export class Database implements Disposable {
   /** Reads the whole file: `data-broken` says what does not fit together in it. */
   static async check(path: string): Promise<void> {
     using database = new Database({ path, migrations: [], unavailable: "store-unavailable" });
-    const [found] = await database.read(() => database.rows("PRAGMA integrity_check(1)"));
-    const said = found?.text("integrity_check");
-    if (said !== "ok") throw new KeyturnError("data-broken", `${path}: ${said?.split("\n").join(" ")}`);
+    await database.assertWhole();
   }
 
   private constructor({ path, unavailable }: DatabaseFile) {
     this.path = path;
     this.#unavailable = unavailable;
     this.#sqlite = this.#translated(() => new DatabaseSync(path, { timeout: lockWaitMs }));
+  }
+
+  /** Reads the whole file: `data-broken` says what does not fit together in it. */
+  async assertWhole(): Promise<void> {
+    const [found] = await this.read(() => this.rows("PRAGMA integrity_check(1)"));
+    const said = found?.text("integrity_check");
+    if (said !== "ok") throw new KeyturnError("data-broken", `${this.path}: ${said?.split("\n").join(" ")}`);
   }
 
   /** One consistent look. */
@@ -118,6 +124,16 @@ export class Database implements Disposable {
     await this.#retried(() => this.#sqlite.exec("PRAGMA journal_mode = WAL"));
     this.#translated(() => this.#sqlite.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA fullfsync = ON`));
     if (version < migrations.length) await this.write(() => this.#migrate(migrations));
+    await this.read(() => this.#assertSchema(migrations));
+  }
+
+  /** A bit that is turned over in it gives a column another name, and every row is read as if it had nothing there. */
+  #assertSchema(migrations: readonly string[]): void {
+    // A newer Keyturn was faster.
+    if (this.#version() !== migrations.length) return;
+    const made = this.rows(schemaSql).map((row) => row.text("sql"));
+    if (JSON.stringify(made) === JSON.stringify(schemaMadeBy(migrations))) return;
+    throw new KeyturnError("data-broken", `${this.path}: its schema is not as it was made`);
   }
 
   /** Looks at the version again: another process may have been faster. */

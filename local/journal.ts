@@ -23,16 +23,20 @@ const migrations = [
    ) STRICT, WITHOUT ROWID;`,
   // Empty: saved before there were any.
   "ALTER TABLE records ADD COLUMN checksum TEXT NOT NULL DEFAULT ''",
+  "ALTER TABLE fingerprints ADD COLUMN checksum TEXT NOT NULL DEFAULT ''",
 ];
 
 const dueSql = "SELECT ref FROM records WHERE due_at <= ? ORDER BY due_at, ref LIMIT ?";
 const nextDueSql = "SELECT min(due_at) AS due_at FROM records WHERE due_at IS NOT NULL";
-const identifySql = "SELECT ref, version, field FROM fingerprints WHERE fingerprint = ?";
+const identifySql = "SELECT * FROM fingerprints WHERE fingerprint = ?";
 
 /** What these ask must cost by what they find; a test looks at SQLite's plans for them. */
 export const indexedQueries = [dueSql, nextDueSql, identifySql] as const;
 
-export interface LocalJournal extends Journal, Disposable {}
+export interface LocalJournal extends Journal, Disposable {
+  /** Reads every record and every fingerprint: `data-broken` names one that is not as it was saved. */
+  assertWhole(): Promise<void>;
+}
 
 /** Records, agents' reports and fingerprints in a SQLite file. */
 export async function openJournal(path: string, create: boolean): Promise<LocalJournal> {
@@ -44,6 +48,11 @@ export async function openJournal(path: string, create: boolean): Promise<LocalJ
     ...recordsIn(database),
     ...agentsIn(reports),
     ...fingerprintsIn(database),
+    assertWhole: () =>
+      database.read(() => {
+        for (const row of database.rows("SELECT * FROM records")) assertWhole(row, database);
+        for (const row of database.rows("SELECT * FROM fingerprints")) assertAsRemembered(row, database);
+      }),
     [Symbol.dispose]: () => {
       reports.close();
       database.close();
@@ -108,10 +117,13 @@ interface SavedRecord {
   readonly json: string;
 }
 
-/** Tells what a disk has changed, though it still reads like a record. Against somebody who writes to the file it says nothing. */
 function checksumOf({ ref, revision, dueAt, json }: SavedRecord): string {
-  const text = JSON.stringify([ref, revision, dueAt, json]);
-  return createHash("sha256").update(text).digest("base64url").slice(0, 22);
+  return checksum([ref, revision, dueAt, json]);
+}
+
+/** Tells what a disk has changed, though it still reads like a row. Against somebody who writes to the file it says nothing. */
+function checksum(fields: readonly (string | number | null)[]): string {
+  return createHash("sha256").update(JSON.stringify(fields)).digest("base64url").slice(0, 22);
 }
 
 function assertWhole(row: Row, database: Database): void {
@@ -191,11 +203,12 @@ function fingerprintsIn(database: Database): Pick<Journal, "remember" | "identif
       await database.write(() => {
         for (const [field, fingerprint] of Object.entries(fields)) {
           database.run(
-            "INSERT OR IGNORE INTO fingerprints (fingerprint, ref, version, field) VALUES (?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO fingerprints (fingerprint, ref, version, field, checksum) VALUES (?, ?, ?, ?, ?)",
             fingerprint,
             ref,
             version,
             field,
+            checksum([fingerprint, ref, version, field]),
           );
         }
       });
@@ -204,13 +217,22 @@ function fingerprintsIn(database: Database): Pick<Journal, "remember" | "identif
       database.read(() =>
         [...new Set(fingerprints)]
           .flatMap((fingerprint) => database.rows(identifySql, fingerprint))
-          .map((row) => ({
-            ref: row.text("ref"),
-            version: row.text("version"),
-            field: row.text("field"),
-          })),
+          .map((row) => assertAsRemembered(row, database)),
       ),
   };
+}
+
+/** A fingerprint that a disk has changed finds nothing any more, and nobody notices until it is looked for. */
+function assertAsRemembered(row: Row, database: Database) {
+  const found = { ref: row.text("ref"), version: row.text("version"), field: row.text("field") };
+  const kept = row.text("checksum");
+  const { ref, version, field } = found;
+  if (kept !== "" && kept !== checksum([row.text("fingerprint"), ref, version, field]))
+    throw broken(
+      database,
+      `the fingerprint of ${field} in version ${version} of ${ref} is not as it was saved`,
+    );
+  return found;
 }
 
 function broken(database: Database, message: string): KeyturnError {

@@ -6,8 +6,9 @@ import { systemClock } from "./clock.ts";
 import { Database } from "./database.ts";
 import { openEventBus } from "./event-bus.ts";
 import { exists } from "./files.ts";
-import { openJournal } from "./journal.ts";
+import { type LocalJournal, openJournal } from "./journal.ts";
 import { systemRandom } from "./random.ts";
+import { openSecretsFile } from "./secret-store.ts";
 import { openTokens } from "./tokens.ts";
 import { Waker } from "./wake.ts";
 
@@ -19,13 +20,24 @@ export interface DamagedPart {
   readonly loses: string;
 }
 
+async function openWholeJournal(path: string, isNew: boolean): Promise<LocalJournal> {
+  const journal = await openJournal(path, isNew);
+  try {
+    await journal.assertWhole();
+    return journal;
+  } catch (thrown) {
+    journal[Symbol.dispose]();
+    throw thrown;
+  }
+}
+
 /** What can be made anew without losing a credential. The secrets themselves cannot: they come from a backup only. */
 const parts = [
   {
     name: "journal.db",
     loses:
       "how far each rotation had come: the doctor makes it anew from the store, the audit and the targets",
-    open: (path: string, isNew: boolean) => openJournal(path, isNew),
+    open: openWholeJournal,
   },
   {
     name: "events.db",
@@ -53,6 +65,7 @@ const parts = [
 export async function damagedParts(folder: string): Promise<readonly DamagedPart[]> {
   const secrets = join(folder, "secrets.db");
   if (!exists(secrets)) return [];
+  (await openSecretsFile(secrets, false)).close();
   await Database.check(secrets);
   const damaged: DamagedPart[] = [];
   for (const { name, loses, open } of parts) {

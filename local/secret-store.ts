@@ -37,7 +37,7 @@ export function localSecretStore(
   const opened = (row: Row | undefined): StoredSecret | undefined =>
     row === undefined || !row.has("sealed") || row.has("disabled_at")
       ? undefined
-      : openRow(row, keyring, database.path);
+      : openRow(row, keyring, database);
   return {
     list: async (prefix = "") => {
       const rows = await database.read(() =>
@@ -62,14 +62,18 @@ export function localSecretStore(
         disabled: row.has("disabled_at"),
       }));
     },
-    read: async (ref, which) =>
-      database.read(() =>
-        opened(
+    read: async (ref, which) => {
+      const { isThere, stored } = await database.read(() => {
+        const row =
           typeof which === "string"
             ? holderOf(database, ref, which)
-            : versionOf(database, ref, which.version),
-        ),
-      ),
+            : versionOf(database, ref, which.version);
+        return { isThere: row !== undefined, stored: opened(row) };
+      });
+      // What a damaged index does not find looks as if it had never been. Nothing is pending most of the time.
+      if (!isThere && which !== "pending" && which !== "previous") await database.assertWhole();
+      return stored;
+    },
     savePending: async (ref, rotationId, value) =>
       database.write(() => {
         const saved = versionOf(database, ref, rotationId);
@@ -157,10 +161,14 @@ function insert(
   );
 }
 
-function openRow(row: Row, keyring: Keyring, path: string): StoredSecret {
+function openRow(row: Row, keyring: Keyring, database: Database): StoredSecret {
+  const { path } = database;
   const ref = row.text("ref");
   const version = row.text("version");
-  const value = { keyId: row.text("key_id"), iv: row.bytes("iv"), sealed: row.bytes("sealed") };
+  const keyId = row.text("key_id");
+  if (!keyring.ids.includes(keyId) && !knownKeyIds(database).includes(keyId))
+    throw new KeyturnError("data-broken", `${path}: version ${version} of ${ref} names a key that never was`);
+  const value = { keyId, iv: row.bytes("iv"), sealed: row.bytes("sealed") };
   const text = keyring.open(value, placeOf(ref, version));
   if (text === undefined) {
     throw new KeyturnError("data-broken", `${path}: version ${version} of ${ref} was changed or damaged`);
