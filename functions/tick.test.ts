@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { KeyturnError } from "../core/errors.ts";
-import { request } from "../core/operate.ts";
+import { enrolSchedules, request } from "../core/operate.ts";
+import { reconcile } from "../core/reconcile.ts";
+import { every } from "../core/schedule.ts";
 import { memoryPorts } from "../local/memory-ports.ts";
 import { modelTarget } from "../local/model-target.ts";
 import { Tick } from "./tick.ts";
@@ -64,3 +66,35 @@ test.each(["sweep", "sign", "tags", `order ${ref}`])(
     expect(done.includes("sign")).toBe(["sign", "tags"].includes(broken));
   },
 );
+
+test("what the manifest has no more is not ordered; what is under way or owed there is told until it is back", async () => {
+  const { tick, done, clock, ports, lines } = ticking();
+  await request(ref, ports, { kind: "rotate", by: "test" });
+  const { get } = ports.secrets;
+  Object.assign(ports.secrets, { get: () => undefined });
+  for (let minute = 1; minute <= 2; minute += 1) {
+    clock.advance(60_000);
+    await expect(tick.run()).rejects.toMatchObject({
+      code: "manifest-invalid",
+      message: expect.stringContaining(`has no more ${ref} (create, 0 debts): deploy it with them`),
+    });
+  }
+  expect(done).toEqual(["sweep", "sign", "tags", "sweep"]);
+  expect(lines.join("\n")).toMatch(/^error seeing to what the manifest has no more/m);
+  expect((await ports.journal.load(ref))?.record.state.phase).toBe("create");
+  Object.assign(ports.secrets, { get });
+  expect(await tick.run()).toEqual({ due: 1 });
+});
+
+test("a secret that is at rest may be taken out of the manifest", async () => {
+  const { tick, done, ports, clock, managed } = ticking();
+  await request(ref, ports, { kind: "rotate", by: "test" });
+  await reconcile(ref, ports, { worker: "test" });
+  Object.assign(managed.policy, { schedule: every(1_000) });
+  await enrolSchedules(ports);
+  clock.advance(60_000);
+  expect((await ports.journal.due(clock.now(), 9)).length).toBe(1);
+  Object.assign(ports.secrets, { get: () => undefined });
+  expect(await tick.run()).toEqual({ due: 0 });
+  expect(done).toEqual(["sweep", "sign", "tags"]);
+});

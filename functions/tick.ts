@@ -1,5 +1,5 @@
 import type { AuditWitness } from "../core/audit-witness.ts";
-import { asKeyturnError } from "../core/errors.ts";
+import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { enrolSchedules, forgetSilentAgents } from "../core/operate.ts";
 import { inParallel } from "../core/parallel.ts";
 import type { Ports } from "../core/ports.ts";
@@ -76,12 +76,32 @@ export class Tick {
 
   async #orderDue(): Promise<{ readonly ordered: number; readonly failed: readonly unknown[] }> {
     const { ports, queues } = this.#to;
-    const due = await ports.journal.due(ports.clock.now(), dueMost);
+    const found = await ports.journal.due(ports.clock.now(), dueMost);
+    const due = found.filter((ref) => ports.secrets.get(ref) !== undefined);
+    const gone = found.filter((ref) => ports.secrets.get(ref) === undefined);
     const ordered = await inParallel(due, ordersAtOnce, (ref) => queues.order(ref));
     const failed = ordered.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
     if (failed.length > 0)
       ports.log("error", "work that is due could not be ordered", { count: failed.length });
-    return { ordered: due.length - failed.length, failed };
+    const left = await this.#each([["seeing to what the manifest has no more", () => this.#tellGone(gone)]]);
+    return { ordered: due.length - failed.length, failed: [...failed, ...left] };
+  }
+
+  /** Nobody can work on them, so nothing is ordered. Where something is under way or owed a person has to act, and hears of it until then. */
+  async #tellGone(gone: readonly string[]): Promise<void> {
+    const { journal } = this.#to.ports;
+    const looked = await inParallel(gone, ordersAtOnce, (ref) => journal.load(ref));
+    const open = looked.flatMap((one) => {
+      if (one.status === "rejected") throw one.reason;
+      const { ref, state, debts, wish } = one.value?.record ?? {};
+      const isOpen = state?.phase !== "idle" || wish !== undefined || debts?.length !== 0;
+      return ref !== undefined && isOpen ? [`${ref} (${state?.phase}, ${debts?.length ?? 0} debts)`] : [];
+    });
+    if (open.length === 0) return;
+    throw new KeyturnError(
+      "manifest-invalid",
+      `the manifest that was deployed has no more ${open.slice(0, 10).join(", ")}${open.length > 10 ? ` and ${open.length - 10} others` : ""}: deploy it with them until nothing is under way and nothing is owed, by \`keyturn status\` and \`keyturn debts\``,
+    );
   }
 
   async #sign(witness: Ticking["witness"]): Promise<void> {
