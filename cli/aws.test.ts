@@ -1,91 +1,149 @@
-import { randomBytes } from "node:crypto";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { StrictAccounts } from "../integration/aws/strict-accounts.ts";
+import { createServer } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { answer, refusal, type Scripted, scriptedService } from "../functions/scripted-service.contract.ts";
 import type { AwsStoreEntry } from "../manifest/manifest.ts";
 import { openAws } from "./aws.ts";
 
-const [hub, member] = ["111122223333", "444455556666"];
-const [here, there] = ["billing/db", "partner/db"];
-const accountOf = (ref: string) => (ref === there ? member : hub);
-const entry: AwsStoreEntry = {
-  kind: "aws",
-  name: "prod",
-  account: hub,
-  region: "eu-west-1",
-  installation: "prod",
-  secretsBy: "tag",
-  role: "arn:aws:iam::111122223333:role/people/operator",
-  quota: undefined,
-};
+const account = "111122223333";
+const variables = [
+  "AWS_ENDPOINT_URL",
+  "AWS_ACCESS_KEY_ID",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_EC2_METADATA_DISABLED",
+  "AWS_CONFIG_FILE",
+  "AWS_SHARED_CREDENTIALS_FILE",
+  "AWS_PROFILE",
+] as const;
+const before = new Map<string, string | undefined>();
 
-let accounts: StrictAccounts;
-beforeEach(async () => {
-  accounts = await new StrictAccounts().start();
-  accounts.addKey("AKIAPERSON", hub);
-  for (const account of [hub, member]) {
-    const role = `arn:aws:iam::${account}:role/people/operator`;
-    accounts.roles.set(role, { account, trusts: "AKIAPERSON" });
-    for (const ref of [here, there]) await create(account, ref, JSON.stringify({ in: account }));
+beforeEach(() => {
+  for (const name of variables) {
+    before.set(name, process.env[name]);
+    delete process.env[name];
   }
-  await create(hub, "keyturn-prod/fingerprint-keys", randomBytes(32).toString("base64"));
-  vi.stubEnv("AWS_ENDPOINT_URL", accounts.endpoint);
-  vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIAPERSON");
-  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "canary-of-a-person");
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await accounts[Symbol.asyncDispose]();
-});
-
-async function create(account: string, Name: string, SecretString: string): Promise<void> {
-  await accounts.serviceOf(account).carryOut("CreateSecret", entry.region, { Name, SecretString });
-}
-
-async function open(one: AwsStoreEntry) {
-  const opened = await openAws(
-    one,
-    accountOf,
-    () => undefined,
-    () => undefined,
-  );
-  const read = async (ref: string): Promise<unknown> =>
-    JSON.parse((await opened.parts.store.read(ref, "current"))?.value.reveal() ?? "{}").in;
-  return { ...opened, read, [Symbol.dispose]: () => opened.close() };
-}
-
-test("a person reaches each secret where it is, by the role of that name in its account", async () => {
-  using opened = await open(entry);
-  expect(await opened.read(here)).toBe(hub);
-  expect(await opened.read(there)).toBe(member);
-  const roles = new Set(accounts.taken.map(({ role }) => role));
-  expect([...roles]).toEqual([hub, member].map((one) => `arn:aws:iam::${one}:role/people/operator`));
-});
-
-test("without a role what is in another account is refused with what to write, and nothing else is kept up", async () => {
-  using opened = await open({ ...entry, role: undefined });
-  await expect(opened.read(there)).rejects.toMatchObject({
-    code: "config-invalid",
-    message: expect.stringContaining("as `role` of the store prod"),
+  Object.assign(process.env, {
+    AWS_ACCESS_KEY_ID: "AKIATEST",
+    AWS_SECRET_ACCESS_KEY: "canary",
+    AWS_EC2_METADATA_DISABLED: "true",
+    AWS_CONFIG_FILE: "/nowhere",
+    AWS_SHARED_CREDENTIALS_FILE: "/nowhere",
   });
-  expect(await opened.read(here)).toBe(hub);
+});
+afterEach(() => {
+  for (const [name, value] of before) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
 });
 
-test("tags are looked for in the store's own account, and set there", async () => {
-  using opened = await open(entry);
-  const policy = {
-    cacheTtlMs: 1,
-    graceAtLeastMs: 1,
-    graceAtMostMs: 1,
-    onLaggards: "hold",
-    confirmEveryMs: 1,
-  } as const;
-  const tries = { stepDeadlineMs: 1, attemptsMax: 1, retryBaseMs: 1, retryMaxMs: 1, schedule: undefined };
-  const about = { type: "model", config: {}, admin: undefined, fleets: [], tenant: undefined };
-  const secrets = [here, there].map((ref) => ({ ref, ...about, policy: { ...policy, ...tries } }));
-  const lacking = (await opened.untagged?.(secrets)) ?? [];
-  expect(lacking.map(({ ref }) => ref)).toEqual([here]);
-  for (const one of lacking) await opened.tag(one);
-  expect(await opened.untagged?.(secrets)).toEqual([]);
-  using byName = await open({ ...entry, secretsBy: "name" });
-  expect(byName.untagged).toBeUndefined();
+const xml = (body: string): Scripted => ({ status: 200, body, headers: { "content-type": "text/xml" } });
+const you = (id: string) =>
+  xml(
+    `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::${id}:user/ann</Arn><UserId>u</UserId><Account>${id}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`,
+  );
+const role = xml(
+  "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>AKIAROLE</AccessKeyId><SecretAccessKey>canary</SecretAccessKey><SessionToken>canary</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+);
+const keys = answer({ SecretString: Buffer.alloc(32, 7).toString("base64") });
+
+async function opened(entry: Partial<AwsStoreEntry>, first: Scripted, ...more: readonly Scripted[]) {
+  await using service = await scriptedService(first, ...more);
+  process.env.AWS_ENDPOINT_URL = service.config.endpoint;
+  const warned: string[] = [];
+  const store: AwsStoreEntry = {
+    kind: "aws",
+    name: "prod",
+    account,
+    region: "eu-west-1",
+    installation: "prod",
+    role: undefined,
+    quota: undefined,
+    secretsBy: "name",
+    ...entry,
+  };
+  const open = () =>
+    openAws(
+      store,
+      () => account,
+      () => undefined,
+      (text) => void warned.push(text),
+    );
+  const failure = await open().then(
+    async (installation) => {
+      await installation.order("billing/db", "postgres-alternating");
+      const loaded = await installation.parts.journal.load("billing/db").catch((thrown: unknown) => thrown);
+      installation.close();
+      return loaded;
+    },
+    (thrown: unknown) => thrown,
+  );
+  return { failure, warned, said: service.asked.map(({ input }) => decodeURIComponent(String(input))) };
+}
+
+test.each([
+  ["eu-west-1", "operator", `arn:aws:iam::${account}:role/operator`],
+  ["cn-north-1", "operator", `arn:aws-cn:iam::${account}:role/operator`],
+  ["us-gov-west-1", "team/operator", `arn:aws-us-gov:iam::${account}:role/team/operator`],
+  ["eu-west-1", "arn:aws:iam::444455556666:role/other", "arn:aws:iam::444455556666:role/other"],
+])("in %s the role %s is taken before anything is read", async (region, name, arn) => {
+  const { said, failure } = await opened({ region, role: name }, role, you("999999999999"));
+  expect(said[0]).toContain(`RoleArn=${arn}&`);
+  expect(said).toHaveLength(2);
+  expect(failure).toMatchObject({ code: "role-lacks-rights" });
 });
+
+test("another account's identity reads nothing, and is told", async () => {
+  const { said, failure } = await opened({}, you("444455556666"));
+  expect(said).toHaveLength(1);
+  expect(failure).toMatchObject({
+    code: "role-lacks-rights",
+    message: expect.stringContaining(`${account}, and you are arn:aws:iam::444455556666:user/ann`),
+  });
+});
+
+test("without credentials it is said how to get some", async () => {
+  delete process.env.AWS_ACCESS_KEY_ID;
+  delete process.env.AWS_SECRET_ACCESS_KEY;
+  const { failure } = await opened({}, you(account));
+  expect(failure).toMatchObject({
+    code: "role-lacks-rights",
+    message: expect.stringContaining("aws sso login"),
+  });
+});
+
+test("where nothing is deployed, it is said what to do", async () => {
+  const { failure } = await opened({}, you(account), refusal("ResourceNotFoundException"));
+  expect(failure).toMatchObject({
+    code: "config-invalid",
+    message: expect.stringMatching(/keyturn-prod\/fingerprint-keys .* is not there: deploy/),
+  });
+});
+
+test("what is half deployed says which part is not there, and to deploy", async () => {
+  const absent = refusal("ResourceNotFoundException");
+  const noQueue = refusal("QueueDoesNotExist");
+  const { failure, warned } = await opened({}, you(account), keys, noQueue, absent);
+  expect(warned).toEqual([expect.stringMatching(/keyturn-prod-postgres-alternating-work.*deploy/)]);
+  expect(failure).toMatchObject({
+    code: "journal-unavailable",
+    message: expect.stringMatching(/the journal's table.*deploy/),
+  });
+  expect(String(failure) + warned).not.toContain("canary");
+});
+
+test("a region that takes a call and never answers is told within seconds", async () => {
+  const silent = createServer();
+  await new Promise<void>((resolve) => void silent.listen(0, "127.0.0.1", resolve));
+  const address = silent.address();
+  const port = typeof address === "object" ? address?.port : undefined;
+  process.env.AWS_ENDPOINT_URL_STS = `http://127.0.0.1:${port}`;
+  const started = performance.now();
+  const { failure } = await opened({}, you(account));
+  delete process.env.AWS_ENDPOINT_URL_STS;
+  silent.close();
+  expect(failure).toMatchObject({
+    code: "unreachable",
+    message: expect.stringContaining("asking who you are"),
+  });
+  expect(performance.now() - started).toBeLessThan(15_000);
+}, 30_000);

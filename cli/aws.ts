@@ -99,7 +99,9 @@ export async function openAws(
       audit: openAuditLog(bucket),
       clock: systemClock,
       random: systemRandom,
-      fingerprinter: await readFingerprinter(clients.secrets, names.fingerprints),
+      fingerprinter: await readFingerprinter(clients.secrets, names.fingerprints).catch((thrown: unknown) => {
+        throw deployedAt(entry, thrown);
+      }),
     },
     auditRoots: openAuditRoots(bucket),
     auditKeys: openAuditKeys(clients.keys, names.auditAlias),
@@ -120,6 +122,15 @@ export async function openAws(
       for (const client of Object.values(clients)) client.destroy();
     },
   };
+}
+
+/** It is the first part that is read: without it nothing is deployed there, or not as the manifest calls it. */
+function deployedAt({ name, account, region }: AwsStoreEntry, thrown: unknown): unknown {
+  if (!(thrown instanceof KeyturnError) || thrown.code !== "key-missing") return thrown;
+  return new KeyturnError(
+    "config-invalid",
+    `${thrown.message}: deploy the manifest to ${account} in ${region}, or correct what it says of the store ${name}`,
+  );
 }
 
 /** The role of that name in another account: a person's rights there are not those of the installation. */

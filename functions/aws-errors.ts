@@ -35,6 +35,14 @@ const denials = [
   "UnrecognizedClientException",
 ];
 
+/** A part that a deployment makes, and that is not there. */
+const absences = [
+  "AWS.SimpleQueueService.NonExistentQueue",
+  "NoSuchBucket",
+  "QueueDoesNotExist",
+  "ResourceNotFoundException",
+];
+
 /** The name by which AWS tells its errors apart; undefined where the error is none of AWS's. */
 export function awsErrorName(thrown: unknown): string | undefined {
   return thrown instanceof Error && "$metadata" in thrown ? thrown.name : undefined;
@@ -58,6 +66,8 @@ export function translateAwsName(name: string, part: AwsPart, doing: string, rig
   const what = `${part.name}: ${doing}: ${name}`;
   if (throttles.includes(name)) return new KeyturnError("throttled", what);
   if (denials.includes(name)) return new KeyturnError("role-lacks-rights", `${what}${right}`);
+  if (absences.includes(name))
+    return new KeyturnError(part.outage, `${what}: it is not there; deploy the whole installation`);
   return new KeyturnError(part.outage, what);
 }
 
