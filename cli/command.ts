@@ -8,7 +8,7 @@ import { type Terminal, terminal } from "./terminal.ts";
 export interface CommandContext {
   readonly manifestPath: string;
   readonly terminal: Terminal;
-  /** Aborted by Ctrl-C. What is in the journal stays; the next command or the service goes on with it. */
+  /** Aborted by Ctrl-C. What is in the journal stays; the next command, the service or functions go on with it. */
   readonly signal: AbortSignal;
 }
 
@@ -70,7 +70,7 @@ async function orLeave<T>(work: Promise<T>, signal: AbortSignal, farewellMs: num
 }
 
 function interrupted(shown: Terminal): number {
-  const message = "what had begun goes on by `keyturn serve` or the next command";
+  const message = "what had begun goes on by `keyturn serve` or the next command; on AWS, by itself";
   shown.warn(`interrupted; ${message}`);
   shown.result({ error: { code: "interrupted", message } });
   return exitCodes.interrupted;

@@ -9,12 +9,13 @@ import type { Secret } from "../core/secret.ts";
 import { openLocal } from "../local/open.ts";
 import { addToManifest, createManifest, type NewSecret } from "../manifest/document.ts";
 import { loadManifest } from "../manifest/load.ts";
+import type { AwsStoreEntry } from "../manifest/manifest.ts";
 import { setupSql } from "../rotators/postgres/setup.ts";
 import { loadRotator, rotatorTypes } from "../rotators/registry.ts";
 import { readAdminLogin } from "./admin-login.ts";
 import { action, type CommandContext } from "./command.ts";
 import { exitCodes } from "./exit.ts";
-import { assertLocal, openManifest } from "./open.ts";
+import { openManifest } from "./open.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface InitOptions {
@@ -49,7 +50,8 @@ export function initCommand(): Command {
     .addHelpText(
       "after",
       `
-The administering login is read from standard input, as JSON or as a user's name and a password on two lines.
+The administering login is read from standard input, as JSON or as a user's name and a password on two lines. Where the
+manifest's store is on AWS, it is only looked at: what is left to do there is said.
 
 Example:
   $ printf 'keyturn_admin\\n%s\\n' "$(cat admin.password)" | keyturn init billing/db \\
@@ -92,7 +94,8 @@ async function init(
   const manifest = loadManifest(path, { types: rotatorTypes });
   const store = manifest.stores.get(manifest.secrets.get(ref)?.store ?? "");
   if (store === undefined) throw new KeyturnError("manifest-invalid", `${path} names no store for ${ref}`);
-  assertLocal(store);
+  const sql = setupSql({ owner: options.owner, database: options.database, admin: usernameOf(admin) });
+  if (store.kind === "aws") return leftToYou(ref, { adminRef, path, store, sql }, terminal);
   const local = await openLocal({ path: store.path, key: store.key, create: true });
   terminal.say(`store ${store.name}: ${store.path}, its key: ${local.keyPlace}`);
   await local.close();
@@ -100,11 +103,35 @@ async function init(
   await using opened = await openManifest(path);
   const { ports } = await opened.store(store.name);
   await storeValue(adminRef, ports, admin, rotator.adminFields(admin));
-  const sql = setupSql({ owner: options.owner, database: options.database, admin: usernameOf(admin) });
   terminal.say(`stored the administering login as ${adminRef}`);
   terminal.say(`Run this SQL once, as a superuser; then: keyturn rotate ${ref}`);
   terminal.show(sql);
   terminal.result({ ref, admin: adminRef, manifest: path, store: store.path, sql });
+  return exitCodes.done;
+}
+
+/** On AWS secrets are made by whoever has the right to: the manifest has its entry, and the rest is said. */
+function leftToYou(
+  ref: string,
+  made: {
+    readonly adminRef: string;
+    readonly path: string;
+    readonly store: AwsStoreEntry;
+    readonly sql: string;
+  },
+  terminal: Terminal,
+): number {
+  const { adminRef, path, store, sql } = made;
+  const place = `AWS: ${store.account}, ${store.region}`;
+  terminal.say(`store ${store.name} (${place}): nothing was stored there. What is left to do:`);
+  terminal.say(
+    `1. the administering login into Secrets Manager as ${adminRef}, as JSON with username and password`,
+  );
+  terminal.say(`2. the secret ${ref} there, with the value that works now, or without one`);
+  terminal.say("3. run this SQL once, as a superuser, and deploy the manifest");
+  terminal.say(`4. keyturn import ${ref} --from-store, or keyturn rotate ${ref} where it has no value`);
+  terminal.show(sql);
+  terminal.result({ ref, admin: adminRef, manifest: path, store: place, sql });
   return exitCodes.done;
 }
 

@@ -51,7 +51,7 @@ async function retire(
     terminal,
     signal,
     timeoutMs: options.timeout * 1_000,
-    // One look at it does all that can be done now.
+    // One look at it does all that can be done now; where functions look, the work is ordered from them.
     reached: (now) => options.wait !== true || isPaid(now),
   }).finally(() => opened.wake([ref]));
   const halt = errorOf(record, undefined);
@@ -69,8 +69,10 @@ async function retire(
     terminal.warn(`  ${halt.remedy}`);
     return exitCodes.halted;
   }
-  const owed = record.debts.map((debt) => short(debt.version)).join(", ");
-  terminal.show(`${ref}: not yet proven refused: ${owed}; it goes on ${goesOn(opened)}`);
+  const owed = record.debts.map((debt) => short(debt.version)).join(", ") || "the old credential";
+  const ordered =
+    opened.local === undefined && options.wait !== true ? "ordered from the functions (--wait waits); " : "";
+  terminal.show(`${ref}: ${ordered}not yet proven refused: ${owed}; it goes on ${goesOn(opened)}`);
   return exitCodes.done;
 }
 

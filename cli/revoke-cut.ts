@@ -3,6 +3,7 @@ import { request } from "../core/operate.ts";
 import { inParallel } from "../core/parallel.ts";
 import type { RotationRecord } from "../core/record.ts";
 import type { CommandContext } from "./command.ts";
+import { goesOn } from "./open.ts";
 import type { Target } from "./revoke-aim.ts";
 import { follow, isRefused } from "./revoke-follow.ts";
 import { RevokeProgress } from "./revoke-progress.ts";
@@ -110,5 +111,6 @@ async function wake(targets: readonly Target[]): Promise<void> {
 function farewell(open: readonly Target[], known: ReadonlyMap<string, RotationRecord>): string {
   const reported = open.filter(({ ref }) => known.has(ref));
   const refused = reported.filter(({ ref, version }) => isRefused(known.get(ref), version));
-  return `${reported.length} of ${open.length} are reported and ${refused.length} refused; what is reported goes on by \`keyturn serve\`, and all of it by the same command again`;
+  const ways = [...new Set(open.map(({ secret }) => goesOn(secret)))];
+  return `${reported.length} of ${open.length} are reported and ${refused.length} refused; what is reported goes on ${ways.join(" or ")}, and all of it by the same command again`;
 }

@@ -73,7 +73,7 @@ function line(one: RevokedVersion): string {
     return `${name} is NOT proven refused: halted, ${one.reason}; --cut-first cuts it off without a successor`;
   }
   if (!one.refused) {
-    return `${name} is NOT yet proven refused (${one.phase}); \`keyturn serve\` or this command again goes on`;
+    return `${name} is NOT yet proven refused (${one.phase}); \`keyturn serve\`, functions on AWS, or this command again goes on`;
   }
   const when = one.refusedMs === undefined ? "" : ` after ${duration(one.refusedMs)}`;
   const survives = one.survives.length === 0 ? "nothing survives" : `survives: ${one.survives.join(", ")}`;

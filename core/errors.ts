@@ -19,7 +19,7 @@ const table = {
   timeout: {
     disposition: "retry",
     remedy:
-      "Check the load and the network of the system named; `keyturn serve` or the next command goes on.",
+      "Check the load and the network of the system named; `keyturn serve` or the next command goes on, and on AWS functions do.",
   },
   throttled: { disposition: "retry", remedy: "Wait, or raise the quota of the system named." },
   "target-busy": {
