@@ -109,6 +109,30 @@ describe("another account", () => {
     expect(JSON.stringify(statements)).not.toContain("legacy/app");
   });
 
+  it("that has an administering login only lets it be read, and the hub names it no more", () => {
+    const admin = { ...here, accounts: { "billing/db-admin": member } };
+    const stack = newStack(member);
+    new KeyturnAccount(stack, "Account", { plan: admin });
+    const account = Template.fromStack(stack);
+    account.hasResourceProperties("AWS::IAM::ManagedPolicy", {
+      PolicyDocument: {
+        Statement: [
+          {
+            Action: [
+              "secretsmanager:DescribeSecret",
+              "secretsmanager:GetSecretValue",
+              "secretsmanager:ListSecretVersionIds",
+            ],
+          },
+        ],
+      },
+    });
+    const hub = JSON.stringify(Template.fromStack(stackOf({ plan: admin }).stack).toJSON());
+    expect(hub).toContain(role);
+    expect(hub).not.toContain(":secret:billing/db-admin-");
+    expect(hub).toContain(":secret:billing/db-?");
+  }, 120_000);
+
   it.each(["999900001111", "111122223333"])("in which no secret is is refused: %s", (account) => {
     expect(() => new KeyturnAccount(newStack(account), "Account", { plan })).toThrow(
       /no secret of prod in another account that is \d{12}: say `account`/,

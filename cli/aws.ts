@@ -82,7 +82,7 @@ export async function openAws(
     own: { account, client: clients.secrets },
     accountOf,
     roleFor: (other, ref) => roleIn(entry, other, ref),
-    sts: new STSClient({ ...callLimits, region }),
+    region,
     open: (credentials) => new SecretsManagerClient({ ...callLimits, region, credentials }),
     session: "keyturn",
     remedy: "let whoever calls the command take it, or use another profile",

@@ -7,7 +7,6 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Secret } from "../core/secret.ts";
 import { StrictAccounts } from "../integration/aws/strict-accounts.ts";
 import { idOf } from "../integration/aws/strict-secrets-manager/world.ts";
-import { beginNatively } from "./native-rotation.ts";
 import { openPorts } from "./ports.ts";
 
 const [hub, member] = ["111122223333", "444455556666"];
@@ -146,7 +145,7 @@ test.each([
     code: "config-invalid",
     message: expect.stringContaining(`${there} is in the account ${member}`),
   });
-  await expect(beginNatively(installed.clientOf, installed.ports, "f")(there)).rejects.toMatchObject({
+  await expect(installed.begin(there)).rejects.toMatchObject({
     code: "config-invalid",
   });
   expect(accounts.taken).toEqual([]);
@@ -155,8 +154,8 @@ test.each([
 type Store = Awaited<ReturnType<typeof open>>["ports"]["store"];
 
 test("Secrets Manager is asked who rotates a secret in the secret's own account", async () => {
-  const { clientOf, ports } = await open();
-  expect(await beginNatively(clientOf, ports, "f")(there)).toBe(false);
+  const { begin } = await open();
+  expect(await begin(there)).toBe(false);
   expect(accounts.taken.length).toBe(1);
 });
 

@@ -1,8 +1,8 @@
 import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { AssumeRoleCommand, type STSClient } from "@aws-sdk/client-sts";
 import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
 import { translateAws } from "./aws-errors.ts";
+import { callLimits } from "./call-limits.ts";
 
 type Credentials = Awaited<ReturnType<SecretsManagerClient["config"]["credentials"]>>;
 
@@ -45,7 +45,8 @@ interface AccountsOptions {
   readonly accountOf: (ref: string) => string;
   /** The role that lets in to an account, for a secret in it. Throws `config-invalid` where there is none. */
   readonly roleFor: (account: string, ref: string) => string;
-  readonly sts: STSClient;
+  /** Of the STS that is asked. */
+  readonly region: string;
   /** A client that signs with these. */
   readonly open: (credentials: () => Promise<Credentials>) => SecretsManagerClient;
   /** Who takes a role, as CloudTrail of the other account shows it. */
@@ -73,10 +74,13 @@ export function clientsByAccount(options: AccountsOptions): (ref: string) => Sec
 }
 
 /** Its session lasts for an hour, as AWS has it for a role that takes another one. */
-async function assume(role: string, { sts, session, remedy }: AccountsOptions): Promise<Credentials> {
+async function assume(role: string, { region, session, remedy }: AccountsOptions): Promise<Credentials> {
+  // Most functions never take a role, and start sooner without it.
+  const { AssumeRoleCommand, STSClient } = await import("@aws-sdk/client-sts");
+  const client = new STSClient({ ...callLimits, region });
   try {
     const asked = new AssumeRoleCommand({ RoleArn: role, RoleSessionName: session.slice(0, 64) });
-    const { Credentials: given } = await sts.send(asked);
+    const { Credentials: given } = await client.send(asked);
     return {
       accessKeyId: given?.AccessKeyId ?? "",
       secretAccessKey: given?.SecretAccessKey ?? "",
@@ -86,6 +90,8 @@ async function assume(role: string, { sts, session, remedy }: AccountsOptions): 
   } catch (thrown) {
     const { code, message } = translateAws(thrown, part, `taking the role ${role}`);
     throw new KeyturnError(code, code === "role-lacks-rights" ? `${message}: ${remedy}` : message);
+  } finally {
+    client.destroy();
   }
 }
 

@@ -98,7 +98,11 @@ async function settle(begin: () => Promise<boolean> = async () => false) {
 /** Secrets Manager's clock goes on with ours. */
 const begin = (): Promise<boolean> => {
   const clock = { ...ports.clock, now: () => world.service.now() + ports.clock.now() - beganAt };
-  return beginNatively(() => client, { ...ports, clock }, "keyturn-prod-model")(ref);
+  return beginNatively(
+    () => client,
+    { ...ports, clock },
+    { account: "111122223333", name: "keyturn-prod-model" },
+  )(ref);
 };
 
 /** One value is out, the target takes it, and nothing is under way or owed. */
@@ -293,7 +297,12 @@ describe("who begins a rotation", () => {
 
   test("is nobody where another function rotates, and that is told", async () => {
     await rotate(t1);
-    const other = beginNatively(() => client, ports, "another-function")(ref);
-    await expect(other).rejects.toThrow(/by a function that is not Keyturn's/);
+    for (const own of [
+      { account: "111122223333", name: "another-function" },
+      { account: "444455556666", name: "keyturn-prod-model" },
+    ])
+      await expect(beginNatively(() => client, ports, own)(ref)).rejects.toThrow(
+        /by a function that is not Keyturn's/,
+      );
   });
 });

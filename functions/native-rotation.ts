@@ -107,7 +107,7 @@ export async function rotateNatively(
 export function beginNatively(
   clientOf: (ref: string) => SecretsManagerClient,
   ports: Ports,
-  functionName: string,
+  own: { readonly account: string; readonly name: string },
 ): (ref: string) => Promise<boolean> {
   return async (ref) => {
     const client = clientOf(ref);
@@ -120,7 +120,9 @@ export function beginNatively(
       throw translateSecretsManager(thrown, ref, "looking at");
     });
     if (RotationEnabled !== true) return false;
-    if (RotationLambdaARN.split(":").at(6) !== functionName) {
+    const [account, , name] = RotationLambdaARN.split(":").slice(4);
+    // One of the same name in another account is another installation's.
+    if (account !== own.account || name !== own.name) {
       throw new KeyturnError(
         "request-refused",
         `Secrets Manager rotates ${ref} by a function that is not Keyturn's: take its rotation off, or take ${ref} out of the manifest`,

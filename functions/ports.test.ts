@@ -124,16 +124,13 @@ test.each(["name", "tag"])(
       "User: f is not authorized to perform: secretsmanager:DescribeSecret on resource: billing/db";
     await using service = await scriptedService(keys, refusal("AccessDeniedException", message));
     serve(service.config.endpoint);
-    const { ports, naming, assertTagged } = await openPorts(
+    const { ports, begin, assertTagged } = await openPorts(
       environment({ version: 1, installation: "prod", ...place, secretsBy, secrets: [secret] }),
     );
     const why = "needs secretsmanager:DescribeSecret on billing/db)";
     const tags =
       ": rights go by tags here, does it bear keyturn:installation=prod keyturn:type=postgres-alternating? `keyturn doctor --fix` sets them";
-    const calls = [
-      () => ports.store.promote(ref, "v2", "v1"),
-      () => naming(ref, () => ports.store.versions(ref)),
-    ];
+    const calls = [() => ports.store.promote(ref, "v2", "v1"), () => begin(ref)];
     for (const call of calls) {
       const [outcome] = await Promise.allSettled([call()]);
       const { code, message: told } = asKeyturnError(
