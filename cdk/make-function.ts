@@ -29,6 +29,7 @@ interface FunctionProps {
 export class KeyturnFunction extends Construct {
   readonly handler: LambdaFunction;
   readonly role: Role;
+  readonly log: LogGroup;
   /** As it will be: whoever names it here does not wait for it. */
   readonly functionArn: string;
 
@@ -38,7 +39,7 @@ export class KeyturnFunction extends Construct {
     const functionName = fabric.names.function(name);
     const { partition, region, account } = Stack.of(this);
     this.functionArn = `arn:${partition}:lambda:${region}:${account}:function:${functionName}`;
-    const logGroup = new LogGroup(this, "Log", {
+    this.log = new LogGroup(this, "Log", {
       logGroupName: `/aws/lambda/${functionName}`,
       retention: fabric.logRetention,
       encryptionKey: fabric.keys.data,
@@ -52,7 +53,7 @@ export class KeyturnFunction extends Construct {
     Tags.of(this.role).add(partTag, name);
     const network = isInNetwork ? fabric.network : undefined;
     const own = [
-      allow(["logs:CreateLogStream", "logs:PutLogEvents"], [logGroup.logGroupArn]),
+      allow(["logs:CreateLogStream", "logs:PutLogEvents"], [this.log.logGroupArn]),
       ...(network === undefined ? [] : [allow(interfaces, ["*"])]),
       ...rights,
     ];
@@ -70,7 +71,7 @@ export class KeyturnFunction extends Construct {
       environment: { ...props.environment },
       environmentEncryption: fabric.keys.data,
       tracing: Tracing.ACTIVE,
-      logGroup,
+      logGroup: this.log,
       ...(concurrency === undefined ? {} : { reservedConcurrentExecutions: concurrency }),
       ...(network === undefined
         ? {}

@@ -2,8 +2,10 @@ import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { Metric } from "aws-cdk-lib/aws-cloudwatch";
 import { CfnResourcePolicy, FilterPattern, LogGroup, MetricFilter } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { didNotBegin } from "../core/reconcile.ts";
 import { deliver } from "./deliver.ts";
 import type { Fabric } from "./fabric.ts";
+import type { KeyturnFunction } from "./make-function.ts";
 
 /** What becomes a metric of its own, and the events that are counted. */
 const counted = {
@@ -17,6 +19,32 @@ const counted = {
   Laggards: `{ $.detail.data.outcome = "laggards" }`,
 } as const;
 
+/** In an hour. One passes by itself, and the schedule tries again after five minutes, then ten, and so on. */
+const undoneMost = 3;
+
+function namespaceOf({ names }: Fabric): string {
+  return `Keyturn/${names.installation}`;
+}
+
+/** What never begins has no events: that Secrets Manager was asked in vain stands in the log of the function alone. */
+export function alarmNotBegun(scope: Construct, fabric: Fabric, rotating: KeyturnFunction): void {
+  const { functionName } = rotating.handler;
+  const counted = new MetricFilter(scope, "NotBegun", {
+    logGroup: rotating.log,
+    metricNamespace: namespaceOf(fabric),
+    metricName: `NotBegun-${scope.node.id}`,
+    metricValue: "1",
+    defaultValue: 0,
+    filterPattern: FilterPattern.literal(`{ $.message = "*${didNotBegin}" }`),
+  });
+  fabric.alarms.add(scope, "DoesNotBegin", {
+    metric: counted.metric({ statistic: "sum", period: Duration.minutes(5) }),
+    threshold: 1,
+    periods: 3,
+    description: `a rotation that is due has not begun for a quarter of an hour: the log of ${functionName} says which, and why`,
+  });
+}
+
 /** Every event of the installation in one log, counted, so that age, adoption, lag, failures and debts can be asked for without asking the journal. */
 export class Telling extends Construct {
   readonly events: LogGroup;
@@ -25,7 +53,7 @@ export class Telling extends Construct {
   constructor(scope: Construct, id: string, fabric: Fabric) {
     super(scope, id);
     const { names, keys, bus, undelivered, alarms, logRetention } = fabric;
-    this.#namespace = `Keyturn/${names.installation}`;
+    this.#namespace = namespaceOf(fabric);
     this.events = new LogGroup(this, "Events", {
       logGroupName: names.eventLog,
       retention: logRetention,
@@ -69,6 +97,12 @@ export class Telling extends Construct {
       threshold: 1,
       description:
         "a rotation has halted and waits for a person: keyturn status says which, docs/runbooks/halted.md what to do",
+    });
+    alarms.add(this, "IsUndone", {
+      metric: this.metric("Undone").with({ period: Duration.hours(1) }),
+      threshold: undoneMost,
+      description:
+        "rotations are taken back again and again, and current stays as it is: keyturn status and the log of events say why",
     });
     alarms.add(this, "IsDelayed", {
       metric: this.metric("Delayed"),

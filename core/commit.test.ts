@@ -106,7 +106,7 @@ describe("flush", () => {
       },
     };
   }
-  const waits = 'warn the outbox waits {"code":"unreachable","message":"no answer"}';
+  const waits = 'warn the outbox waits {"code":"unreachable","reason":"no answer"}';
   const all = Number.POSITIVE_INFINITY;
 
   test("of an empty outbox asks nobody, and gives the very record", async () => {

@@ -93,7 +93,7 @@ async function remaining<Item>(
       await send(item);
     } catch (thrown) {
       const error = asKeyturnError(thrown);
-      ports.log("warn", "the outbox waits", { code: error.code, message: error.message });
+      ports.log("warn", "the outbox waits", { code: error.code, reason: error.message });
       return items.slice(index);
     }
   }

@@ -43,6 +43,9 @@ export interface StepUnderWay {
   readonly record: RotationRecord;
 }
 
+/** How the log tells of it ends so, each time that it is asked for in vain: it can be counted, and a person called. */
+export const didNotBegin = "its rotation did not begin";
+
 /** Others look in this soon whether a worker still lives: on its own machine that can be told before its lease ends. */
 const lookInMs = 5_000;
 
@@ -166,8 +169,8 @@ class Run {
         return undefined;
       }
     } catch (thrown) {
-      const { code, message } = asKeyturnError(thrown);
-      log("warn", `${record.ref} is due, and its rotation did not begin`, { code, message });
+      const { code, message: reason, remedy } = asKeyturnError(thrown);
+      log("warn", `${record.ref} is due, and ${didNotBegin}`, { code, reason, remedy });
       return rested;
     }
     const { record: after } = (await journal.load(record.ref)) ?? rested;

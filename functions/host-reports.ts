@@ -36,7 +36,7 @@ async function takeOrPutAside(ports: HostPorts, record: SQSRecord): Promise<void
     await take(ports, parse(Envelope, "an event of the bus", foreignJson(record.body)));
   } catch (thrown) {
     const error = asKeyturnError(thrown);
-    const fields = { code: error.code, reason: error.message, message: record.messageId };
+    const fields = { code: error.code, reason: error.message, messageId: record.messageId };
     if (error.disposition === "retry") {
       ports.log("warn", "what a host says could not be taken, and comes again", fields);
       throw error;

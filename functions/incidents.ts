@@ -44,7 +44,7 @@ async function takeOrPutAside(to: IncidentPorts, record: SQSRecord): Promise<voi
     for (const incident of decode(foreignJson(record.body))) await carryOut(to, incident, sentAt);
   } catch (thrown) {
     const error = asKeyturnError(thrown);
-    const fields = { code: error.code, reason: error.message, message: record.messageId };
+    const fields = { code: error.code, reason: error.message, messageId: record.messageId };
     if (error.disposition === "retry") {
       log("warn", "an incident could not be seen to, and comes again", fields);
       throw error;

@@ -6,5 +6,7 @@ export const log: Log = (level, message, fields = {}) => {
     name,
     value instanceof Error ? value.name : value,
   ]);
-  console.log(JSON.stringify({ level, message, ...Object.fromEntries(told) }));
+  const line = { level, message, ...Object.fromEntries(told) };
+  // Whatever a field is called, the line says what it is.
+  console.log(JSON.stringify({ ...line, level, message }));
 };

@@ -38,7 +38,7 @@ export async function takeWork(
       working.ports.log("error", "work on a secret failed, and is taken up again", {
         code,
         reason,
-        message: messageId,
+        messageId,
       });
       failed.push(messageId);
     }
