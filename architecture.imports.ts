@@ -113,6 +113,7 @@ const rooms: Readonly<Record<string, Room>> = {
     files: {
       "cli/aws.ts": { ours: ["functions"], packages: [...awsClients, "@aws-sdk/credential-providers"] },
       "cli/aws-import.ts": { ours: ["functions"], packages: ["@aws-sdk/client-lambda"] },
+      "cli/aws-gone.ts": { ours: [], packages: ["@aws-sdk/client-sqs"] },
     },
   },
 };

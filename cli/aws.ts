@@ -25,6 +25,7 @@ import { systemClock } from "../local/clock.ts";
 import { systemRandom } from "../local/random.ts";
 import { awsNames } from "../manifest/aws-names.ts";
 import type { AwsStoreEntry } from "../manifest/manifest.ts";
+import { warnIfGone } from "./aws-gone.ts";
 import { importByFunction, invokeLimits } from "./aws-import.ts";
 import type { ImportThere } from "./import-there.ts";
 
@@ -89,6 +90,12 @@ export async function openAws(
   });
   const storeBy = (client: SecretsManagerClient) => awsSecretStore({ client, clock: systemClock, log });
   const bucket = { client: clients.bucket, bucket: names.auditBucket(account, region) };
+  const [fingerprinter] = await Promise.all([
+    readFingerprinter(clients.secrets, names.fingerprints).catch((thrown: unknown) => {
+      throw deployedAt(entry, thrown);
+    }),
+    warnIfGone(clients.queues, names.incidents, entry.name, warn),
+  ]);
   return {
     installation,
     parts: {
@@ -99,9 +106,7 @@ export async function openAws(
       audit: openAuditLog(bucket),
       clock: systemClock,
       random: systemRandom,
-      fingerprinter: await readFingerprinter(clients.secrets, names.fingerprints).catch((thrown: unknown) => {
-        throw deployedAt(entry, thrown);
-      }),
+      fingerprinter,
     },
     auditRoots: openAuditRoots(bucket),
     auditKeys: openAuditKeys(clients.keys, names.auditAlias),

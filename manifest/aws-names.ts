@@ -12,6 +12,8 @@ export function awsNames(installation: string) {
     auditAlias: `alias/${prefix}-audit`,
     /** The secret that holds the keys of fingerprints. */
     fingerprints: `${prefix}/fingerprint-keys`,
+    /** Where what happens outside is told, and what is ordered by hand. */
+    incidents: `${prefix}-incidents`,
     /** The function that works on the secrets of a credential type. */
     rotating: (type: string) => `${prefix}-${type}`,
     /** Where work on them is ordered. */

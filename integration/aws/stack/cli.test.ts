@@ -29,6 +29,7 @@ const canary = "canary-Wq7Lm2Zx9-of-the-current-password";
 const folder = mkdtempSync(join(tmpdir(), "keyturn-aws-cli-"));
 const printed: string[] = [];
 let queue: Awaited<ReturnType<typeof createQueue>>;
+let incidents: Awaited<ReturnType<typeof createQueue>>;
 
 /** What the stack makes, as far as the command needs it. */
 beforeAll(async () => {
@@ -41,6 +42,7 @@ beforeAll(async () => {
   const ObjectLockConfiguration = { ObjectLockEnabled: "Enabled", Rule: { DefaultRetention } } as const;
   await s3.send(new PutObjectLockConfigurationCommand({ Bucket, ObjectLockConfiguration }));
   queue = await createQueue(names.workQueue("postgres-alternating"));
+  incidents = await createQueue(names.incidents);
   const secrets = new SecretsManagerClient(aws);
   const keep = (Name: string, SecretString: string) =>
     secrets.send(new CreateSecretCommand({ Name, SecretString }));
@@ -183,6 +185,13 @@ test("that work could not be ordered is said, and what was asked is recorded all
   await using store = await opened();
   const { ports } = await store.secret("cli/other");
   expect((await ports.journal.load("cli/other"))?.record.paused).toBeUndefined();
+});
+
+test("that the stack is gone is said whatever is asked, for nobody sees to what is under way", async () => {
+  const gone = "the stack of the store prod is gone: nobody rotates its secrets";
+  expect((await keyturn(["status"])).stderr).not.toContain(gone);
+  await new SQSClient(aws).send(new DeleteQueueCommand({ QueueUrl: incidents.url }));
+  for (const command of ["status", "debts"]) expect((await keyturn([command])).stderr).toContain(gone);
 });
 
 test("no value is in anything that was printed", () => {
