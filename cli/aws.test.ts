@@ -1,6 +1,13 @@
 import { createServer } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { answer, refusal, type Scripted, scriptedService } from "../functions/scripted-service.contract.ts";
+import {
+  answer,
+  refusal,
+  type Scripted,
+  type ScriptedService,
+  scriptedBy,
+  scriptedService,
+} from "../functions/scripted-service.contract.ts";
 import type { AwsStoreEntry } from "../manifest/manifest.ts";
 import { openAws } from "./aws.ts";
 
@@ -47,7 +54,11 @@ const role = xml(
 const keys = answer({ SecretString: Buffer.alloc(32, 7).toString("base64") });
 
 async function opened(entry: Partial<AwsStoreEntry>, first: Scripted, ...more: readonly Scripted[]) {
-  await using service = await scriptedService(first, ...more);
+  return openedAt(await scriptedService(first, ...more), entry);
+}
+
+async function openedAt(scripted: ScriptedService, entry: Partial<AwsStoreEntry> = {}) {
+  await using service = scripted;
   process.env.AWS_ENDPOINT_URL = service.config.endpoint;
   const warned: string[] = [];
   const store: AwsStoreEntry = {
@@ -122,7 +133,12 @@ test("where nothing is deployed, it is said what to do", async () => {
 test("what is half deployed says which part is not there, and to deploy", async () => {
   const absent = refusal("ResourceNotFoundException");
   const noQueue = refusal("QueueDoesNotExist");
-  const { failure, warned } = await opened({}, you(account), keys, noQueue, absent);
+  const parts: Readonly<Record<string, Scripted>> = {
+    POST: you(account),
+    GetSecretValue: keys,
+    GetQueueUrl: noQueue,
+  };
+  const { failure, warned } = await openedAt(await scriptedBy((operation) => parts[operation] ?? absent));
   expect(warned).toEqual([
     expect.stringContaining("the stack of the store prod is gone"),
     expect.stringMatching(/keyturn-prod-postgres-alternating-work.*deploy/),

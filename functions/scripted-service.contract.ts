@@ -35,17 +35,21 @@ export function answer(body: unknown): Scripted {
 }
 
 /** Asked more often than there are answers, it goes on with the last one. */
-export async function scriptedService(
-  first: Scripted,
-  ...more: readonly Scripted[]
-): Promise<ScriptedService> {
+export function scriptedService(first: Scripted, ...more: readonly Scripted[]): Promise<ScriptedService> {
   const answers = [first, ...more];
+  return scriptedBy((_, index) => answers[index] ?? answers.at(-1) ?? first);
+}
+
+/** Answers by what it is asked, where calls come at once and in any order; the first call has the index 0. */
+export async function scriptedBy(
+  answerTo: (operation: string, index: number) => Scripted,
+): Promise<ScriptedService> {
   const asked: Asked[] = [];
   const server = createServer(async (request, response) => {
     const body = await text(request);
     const operation = String(request.headers["x-amz-target"] ?? request.method).replace(/^.*\./, "");
     asked.push({ operation, input: body.startsWith("{") ? JSON.parse(body) : body });
-    const said = answers[asked.length - 1] ?? answers.at(-1) ?? first;
+    const said = answerTo(operation, asked.length - 1);
     if (said === "hangs up") return void request.socket.destroy();
     response.writeHead(said.status, { "content-type": "application/x-amz-json-1.1", ...said.headers });
     response.end(typeof said.body === "string" ? said.body : JSON.stringify(said.body));
