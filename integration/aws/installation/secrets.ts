@@ -27,6 +27,7 @@ export const databases: Secrets["databases"] = {
   ...each("restarted", 4),
   ...each("frozen", 4),
   "revoked/db": { ...soon, fleets: ["revoked-agents"] },
+  "fleet/db": { fleets: ["web"], cacheTtl: "24s", grace: { atLeast: "24s", atMost: "5m" } },
 };
 
 /** The keys of users of IAM. */

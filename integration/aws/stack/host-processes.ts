@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { AwsConfig } from "../aws-config.ts";
 
 interface Where {
@@ -10,6 +11,13 @@ interface Where {
   readonly fleet: string;
   /** The secret that they read. */
   readonly ref: string;
+  /** The authority of the secret's database: with it they log in there, and go on asking it. */
+  readonly ca?: string;
+}
+
+interface Queries {
+  readonly done: number;
+  readonly failed: number;
 }
 
 /** Processes with hosts of a fleet (`fan-out-hosts.ts`), and what they have said. */
@@ -20,15 +28,17 @@ export class HostProcesses {
   readonly seen = new Map<string, { readonly version: string; readonly at: number }>();
   readonly held: string[] = [];
   readonly #where: Where;
+  #counted: Queries[] = [];
 
   constructor(where: Where) {
     this.#where = where;
   }
 
   start(prefix: string, count: number): void {
-    const { aws, installation, fleet, ref } = this.#where;
+    const { aws, installation, fleet, ref, ca } = this.#where;
     const script = join(import.meta.dirname, "fan-out-hosts.ts");
-    const child = spawn(process.execPath, [script, installation, fleet, ref, prefix, String(count)], {
+    const told = [installation, fleet, ref, prefix, String(count), ...(ca === undefined ? [] : [ca])];
+    const child = spawn(process.execPath, [script, ...told], {
       stdio: ["pipe", "pipe", "pipe"],
       env: {
         PATH: process.env.PATH,
@@ -42,8 +52,9 @@ export class HostProcesses {
     });
     this.children.push(child);
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const { host, version, at, held } = JSON.parse(line);
-      if (held === undefined) this.seen.set(host, { version, at });
+      const { host, version, at, held, queries } = JSON.parse(line);
+      if (queries !== undefined) this.#counted.push(queries);
+      else if (held === undefined) this.seen.set(host, { version, at });
       else this.held.push(held);
     });
     child.stderr.on("data", (chunk) => this.errors.push(String(chunk)));
@@ -56,6 +67,15 @@ export class HostProcesses {
   /** How long after a moment each of them said so, the first one first. */
   lagsSince(moment: number): readonly number[] {
     return [...this.seen.values()].map(({ at }) => at - moment).toSorted((one, other) => one - other);
+  }
+
+  /** The queries of all of them, until now. */
+  async queries(): Promise<Queries> {
+    this.#counted = [];
+    for (const { stdin } of this.children) stdin?.write("count\n");
+    while (this.#counted.length < this.children.length) await sleep(20);
+    const sum = (key: keyof Queries) => this.#counted.reduce((total, one) => total + one[key], 0);
+    return { done: sum("done"), failed: sum("failed") };
   }
 
   /** Asks the processes to end, and waits until they have. */
