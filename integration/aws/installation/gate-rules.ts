@@ -5,6 +5,8 @@ import type { Call } from "./operation.ts";
 export const Rule = z.strictObject({
   operation: z.optional(z.string()),
   service: z.optional(z.string()),
+  /** The function that calls. */
+  by: z.optional(z.string()),
   /** What stands somewhere in the body, for example a secret's name; all of it. */
   about: z._default(z.array(z.string()), []),
   /** How many such calls are let through before. */
@@ -17,7 +19,11 @@ export const Rule = z.strictObject({
     z.literal("hold"),
     /** At the request: it never arrives. At the reply: it was done, and nobody hears of it. */
     z.literal("lose"),
-    z.strictObject({ code: z.string(), status: z._default(z.int(), 400) }),
+    z.strictObject({
+      code: z.string(),
+      status: z._default(z.int(), 400),
+      message: z._default(z.string(), "said by the gate"),
+    }),
   ]),
 });
 export type Rule = z.infer<typeof Rule>;
@@ -91,10 +97,11 @@ export class GateRules {
   }
 }
 
-function concerns({ operation, service, about }: Rule, call: Call, body: string): boolean {
+function concerns({ operation, service, by, about }: Rule, call: Call, body: string): boolean {
   return (
     (operation ?? call.operation) === call.operation &&
     (service ?? call.service) === call.service &&
+    (by ?? call.by) === call.by &&
     about.every((one) => body.includes(one))
   );
 }

@@ -59,9 +59,9 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
     const before = await rules.meet(call, said, "request", gone);
     if (before === "gone" || before === "lose") return void asked.socket.destroy();
     if (before !== "pass") {
-      const { code, status } = before;
+      const { code, status, message } = before;
       const headers = { "content-type": "application/x-amz-json-1.1", "x-amzn-errortype": code };
-      answer.writeHead(status, headers).end(JSON.stringify({ __type: code, message: "said by the gate" }));
+      answer.writeHead(status, headers).end(JSON.stringify({ __type: code, message }));
       return;
     }
     if (onward === undefined) throw new Error("the gate leads nowhere yet");

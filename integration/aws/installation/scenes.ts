@@ -6,15 +6,19 @@ import { atRest, current, letsIn, tick } from "./stage.ts";
 
 const manager = new SecretsManagerClient(inject("installation").aws);
 
-/** What happens to a secret, and at which point of its rotation. */
-export interface Scene {
+/** What happens to a secret. */
+interface Scene {
   readonly ref: string;
   readonly where: string;
+}
+
+/** What happens at a point of its rotation. */
+interface StruckScene extends Scene {
   readonly point: Point;
 }
 
 /** Scenes of secrets that are called alike, and numbered. */
-export function scenesOf(name: string, points: Readonly<Record<string, Point>>): readonly Scene[] {
+export function scenesOf(name: string, points: Readonly<Record<string, Point>>): readonly StruckScene[] {
   return Object.entries(points).map(([where, point], index) => ({
     ref: `${name}/${index + 1}`,
     where,
@@ -23,9 +27,9 @@ export function scenesOf(name: string, points: Readonly<Record<string, Point>>):
 }
 
 /** Plays scenes at once, while EventBridge Scheduler does what it does every minute, more often; names those that went wrong. */
-export async function play(
-  scenes: readonly Scene[],
-  scene: (one: Scene) => Promise<void>,
+export async function play<One extends Scene>(
+  scenes: readonly One[],
+  scene: (one: One) => Promise<void>,
 ): Promise<readonly string[]> {
   let isOver = false;
   const ticks = (async () => {

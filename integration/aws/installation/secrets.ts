@@ -3,6 +3,7 @@ interface Said {
   readonly fleets?: readonly string[];
   readonly cacheTtl?: string;
   readonly grace?: Readonly<Record<string, string>>;
+  readonly schedule?: Readonly<Record<string, string>>;
 }
 
 /** Which secrets an installation has, by their names. */
@@ -14,6 +15,12 @@ export interface Secrets {
 
 /** Short enough to be waited for; nobody has to release what nobody reads. */
 export const soon: Said = { cacheTtl: "1s", grace: { atLeast: "1s", atMost: "4s", onLaggards: "retire" } };
+
+const hourly: Said = { ...soon, schedule: { every: "1h" } };
+
+function named(group: string, names: readonly string[], said = soon): Readonly<Record<string, Said>> {
+  return Object.fromEntries(names.map((name) => [`${group}/${name}`, said]));
+}
 
 /** Numbered from 1. */
 function each(name: string, count: number): Readonly<Record<string, Said>> {
@@ -28,6 +35,10 @@ export const databases: Secrets["databases"] = {
   ...each("frozen", 4),
   "revoked/db": { ...soon, fleets: ["revoked-agents"] },
   "fleet/db": { fleets: ["web"], cacheTtl: "24s", grace: { atLeast: "24s", atMost: "5m" } },
+  ...named("refused", ["reading", "writing", "journal"]),
+  ...named("throttled", ["store", "journal"]),
+  ...named("broken", ["admin", "current"]),
+  ...named("away", ["set", "grace"], hourly),
 };
 
 /** The keys of users of IAM. */

@@ -79,7 +79,7 @@ export function stageOf({ aws, postgres }: Deployed) {
   /** Has a first value made, and waits until it is there and nothing is under way. */
   async function begun(ref: string): Promise<{ readonly version: string; readonly value: string }> {
     await order({ order: "rotate", ref });
-    await eventually(`${ref} has a value`, 60_000, async () => (await current(ref)) !== undefined);
+    await eventually(`${ref} has a value`, 90_000, async () => (await current(ref)) !== undefined);
     await atRest(ref);
     const found = await current(ref);
     if (found === undefined) throw new Error(`${ref} has no value`);

@@ -1,0 +1,141 @@
+import { randomUUID } from "node:crypto";
+import {
+  CreateSecretCommand,
+  GetSecretValueCommand,
+  PutSecretValueCommand,
+  SecretsManagerClient,
+  UpdateSecretVersionStageCommand,
+} from "@aws-sdk/client-secrets-manager";
+import { expect, inject, test } from "vitest";
+import { ask, eventsOf, logOf, rotating } from "./asking.ts";
+import { hasEnded, play } from "./scenes.ts";
+import { adminOf } from "./secrets.ts";
+import { atRest, begun, current, letsIn, record, rotateSecret } from "./stage.ts";
+import { stand } from "./steering.ts";
+
+const manager = new SecretsManagerClient(inject("installation").aws);
+
+/** Does something to a secret, and gives what undoes it. */
+type Breaking = (ref: string) => Promise<() => Promise<void>>;
+
+interface Refusal {
+  readonly ref: string;
+  readonly where: string;
+  readonly breaking: Breaking;
+  /** What the function says that is asked for createSecret. */
+  readonly says: RegExp;
+  /** The outcome of the event that is told first, which is counted for the alarms; nothing where nothing began. */
+  readonly tells?: "undone";
+}
+
+/** AWS answers the rotating function so, whatever is asked about the secret. */
+function answered(code: string, service: string, operation?: string): Breaking {
+  return async (ref) => {
+    const message = `User: any is not authorized to perform: ${service}:${operation} on resource: ${ref}`;
+    const rule = { service, by: rotating, about: [ref], act: { code, message } };
+    const standing = await stand(operation === undefined ? rule : { ...rule, operation });
+    return () => standing.letGo();
+  };
+}
+
+/** Somebody stores another value. */
+function stored(of: (ref: string) => string, value: string): Breaking {
+  return async (ref) => {
+    const SecretId = of(ref);
+    const before = await manager.send(new GetSecretValueCommand({ SecretId }));
+    const { VersionId } = await manager.send(new PutSecretValueCommand({ SecretId, SecretString: value }));
+    return async () => {
+      const back = { SecretId, VersionStage: "AWSCURRENT", MoveToVersionId: before.VersionId };
+      await manager.send(new UpdateSecretVersionStageCommand({ ...back, RemoveFromVersionId: VersionId }));
+    };
+  };
+}
+
+const refusals: readonly Refusal[] = [
+  {
+    ref: "refused/reading",
+    where: "a role that may not read",
+    breaking: answered("AccessDeniedException", "secretsmanager", "GetSecretValue"),
+    says: /^role-lacks-rights: .* \(needs secretsmanager:GetSecretValue on .*\. Grant /,
+    tells: "undone",
+  },
+  {
+    ref: "refused/writing",
+    where: "a role that may not write",
+    breaking: answered("AccessDeniedException", "secretsmanager", "PutSecretValue"),
+    says: /^role-lacks-rights: .* \(needs secretsmanager:PutSecretValue on .*\. Grant /,
+    tells: "undone",
+  },
+  {
+    ref: "refused/journal",
+    where: "a role that may not use the table",
+    breaking: answered("AccessDeniedException", "dynamodb", "GetItem"),
+    says: /^role-lacks-rights: the journal's table: .* \(needs dynamodb:GetItem on .*\. Grant /,
+  },
+  {
+    ref: "throttled/store",
+    where: "Secrets Manager throttles every call",
+    breaking: answered("ThrottlingException", "secretsmanager"),
+    says: /^throttled: .*Secrets Manager: .*\. Wait, or raise the quota/,
+    tells: "undone",
+  },
+  {
+    ref: "throttled/journal",
+    where: "DynamoDB throttles every call",
+    breaking: answered("ThrottlingException", "dynamodb"),
+    says: /^throttled: the journal's table: .*\. Wait, or raise the quota/,
+  },
+  {
+    ref: "broken/admin",
+    where: "the administering login lacks its password",
+    breaking: stored(adminOf, JSON.stringify({ username: "admin" })),
+    says: /^credential-invalid: .*password.*\. Store a value that has the fields named/,
+    tells: "undone",
+  },
+  {
+    ref: "broken/current",
+    where: "the current value is no JSON",
+    breaking: stored((ref) => ref, "canary-that-is-no-json"),
+    says: /^credential-invalid: .*JSON.*\. Store a value that has the fields named/,
+    tells: "undone",
+  },
+];
+
+test.concurrent("what is broken is said with what to do, current stays as it is, and the next rotation after it is mended ends", async () => {
+  const wrong = await play(refusals, async ({ ref, breaking, says, tells }) => {
+    const before = await begun(ref);
+    const mend = await breaking(ref);
+    const said = await ask("createSecret", ref, randomUUID());
+    expect(said).toMatch(says);
+    expect(await letsIn(before.value)).toBe(true);
+    await mend();
+    expect((await current(ref))?.version).toBe(before.version);
+    await atRest(ref, 120_000);
+    // Lambda writes down what a function fails with, and counts it: there is an alarm on that.
+    expect((await logOf(ref)).join("\n")).toContain(said);
+    const token = randomUUID();
+    await rotateSecret(ref, token);
+    await hasEnded(ref, [before.value]);
+    expect((await current(ref))?.version).toBe(token);
+    const outcomes = (await eventsOf(ref)).flatMap(
+      (line) => /"outcome":"(?<outcome>\w+)"/.exec(line)?.groups?.outcome ?? [],
+    );
+    expect(outcomes.slice(0, 1)).toEqual(tells === undefined ? [] : [tells]);
+  });
+  expect(wrong).toEqual([]);
+}, 300_000);
+
+test.concurrent("a secret that the manifest does not have is refused, and stays as it is", async () => {
+  const Name = "refused/unknown";
+  const { VersionId } = await manager.send(
+    new CreateSecretCommand({ Name, SecretString: `{"username":"x"}` }),
+  );
+  const said = await ask("createSecret", Name, randomUUID());
+  expect(said).toMatch(
+    /^input-invalid: the manifest that was deployed has no secret refused\/unknown: deploy it, or take the rotation off/,
+  );
+  await rotateSecret(Name, randomUUID());
+  expect((await current(Name))?.version).toBe(VersionId);
+  expect(await record(Name)).toBeUndefined();
+  expect((await logOf(Name)).join("\n")).toContain(said);
+}, 60_000);
