@@ -41,7 +41,8 @@ export class KeyturnAccount extends Construct {
       assumedBy: new AccountPrincipal(plan.account).withConditions({
         StringEquals: {
           [`aws:PrincipalTag/${installationTag}`]: plan.installation,
-          [`aws:PrincipalTag/${partTag}`]: types.map(([type]) => type),
+          // What answers incidents looks at what holds a stage there.
+          [`aws:PrincipalTag/${partTag}`]: [...types.map(([type]) => type), "revoke"],
         },
       }),
     });

