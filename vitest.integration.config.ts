@@ -4,6 +4,11 @@ import { defineConfig } from "vitest/config";
 const aws = "integration/aws/**/*.test.ts";
 const stack = "integration/aws/stack/**/*.test.ts";
 const installation = "integration/aws/installation/**/*.test.ts";
+/** They wait for minutes: for the lease of a worker that was killed, for a database that is away. */
+const patient =
+  process.env.FAULTS === "full"
+    ? []
+    : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
 
 /** A project's setup runs once before its files, and only if one of them was asked for. */
@@ -48,6 +53,7 @@ export default defineConfig({
         test: {
           name: "installation",
           include: [installation],
+          exclude: [installed, ...patient],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/installation/setup.ts"],
           setupFiles: "canaries/setup.ts",
         },

@@ -27,7 +27,7 @@ beforeAll(async () => {
   const refs = [...killed, ...restarted, ...frozen].map(({ ref }) => ref);
   const ended = await inParallel(refs, 4, async (ref) => first.set(ref, (await begun(ref)).value));
   expect(ended.filter(({ status }) => status === "rejected")).toEqual([]);
-}, 180_000);
+}, 420_000);
 
 /** Begins one rotation after another, each under a token of its own, until one that is neither of these is current. */
 async function rotateOn(ref: string, ...not: readonly (string | undefined)[]): Promise<void> {
@@ -38,7 +38,7 @@ async function rotateOn(ref: string, ...not: readonly (string | undefined)[]): P
     await rotateSecret(ref, randomUUID()).catch(() => undefined);
     return false;
   };
-  await vi.waitUntil(isAnother, { timeout: 150_000, interval: 3_000 });
+  await vi.waitUntil(isAnother, { timeout: 240_000, interval: 3_000 });
 }
 
 test.concurrent("killed in each step, and the same rotation asked for again or given up: it ends, and nothing is lost", async () => {
@@ -60,7 +60,7 @@ test.concurrent("killed in each step, and the same rotation asked for again or g
     expect(witness.logins).toBeGreaterThan(10);
   });
   expect(wrong).toEqual([]);
-}, 240_000);
+}, 420_000);
 
 test.concurrent("killed, cancelled, and another begun: the other one ends, and nothing is stranded", async () => {
   const wrong = await play(restarted, async ({ ref, point }) => {
@@ -77,7 +77,7 @@ test.concurrent("killed, cancelled, and another begun: the other one ends, and n
     expect(witness.refused).toEqual([]);
   });
   expect(wrong).toEqual([]);
-}, 240_000);
+}, 420_000);
 
 test.concurrent("frozen in a step, and gone on when another rotation is current: it overwrites nothing", async () => {
   const wrong = await play(frozen, async ({ ref, point }) => {
@@ -97,4 +97,4 @@ test.concurrent("frozen in a step, and gone on when another rotation is current:
     expect(witness.logins).toBeGreaterThan(10);
   });
   expect(wrong).toEqual([]);
-}, 240_000);
+}, 420_000);

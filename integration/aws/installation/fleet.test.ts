@@ -111,7 +111,7 @@ test("50 hosts enrol at the installation, each with a queue of its own, and log 
   const { QueueUrls } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix, MaxResults: 1000 }));
   expect(QueueUrls).toHaveLength(hostCount);
   await nothingFailed();
-}, 150_000);
+}, 300_000);
 
 test("RotateSecret, four invocations, an event: all adopt and release, the tick retires, the old value is refused, and no query fails", async () => {
   const before = await now();
@@ -126,4 +126,4 @@ test("RotateSecret, four invocations, an event: all adopt and release, the tick 
   expect(median).toBeLessThan(cacheTtlMs / 4);
   await retires(before, after);
   await nothingFailed();
-}, 150_000);
+}, 300_000);

@@ -83,7 +83,7 @@ test("of a leaked access key AWS Health tells, or GuardDuty: it is inactive and 
     answers("leaked/key", "health-credentials-exposed"),
     answers("abused/key", "guardduty-access-key-anomalous"),
   ]);
-}, 180_000);
+}, 300_000);
 
 test("what nobody can carry out is put aside with its reason: a malformed event, and a key that no secret ever had", async () => {
   const stranger = "AKIA0STRANGER0000000";
@@ -115,4 +115,4 @@ test("what nobody can carry out is put aside with its reason: a malformed event,
     malformed: "input-invalid: not what it should be: detail.affectedEntities",
     stranger: `request-refused: a person has to look: AWS Health says AWS_RISK_CREDENTIALS_EXPOSED of ${stranger}, and no secret here has or had this key`,
   });
-}, 90_000);
+}, 240_000);

@@ -21,7 +21,7 @@ test("an order by hand makes the first value; RotateSecret takes four steps, and
   expect(calls.map(({ operation }) => operation)).toContain("UpdateSecretVersionStage");
   expect(new Set(calls.map(({ by }) => by))).toContain("keyturn-shown-postgres-alternating");
   expect(processesOf("keyturn-shown-postgres-alternating").length).toBeGreaterThan(0);
-}, 120_000);
+}, 300_000);
 
 test("calls that are throttled are made again; a database that is away leaves current as it is, and the next rotation finds it back", async () => {
   const before = await current(ref);
@@ -43,7 +43,7 @@ test("calls that are throttled are made again; a database that is away leaves cu
   await expect.poll(async () => (await current(ref))?.version, { timeout: 60_000 }).toBe(token);
   await atRest(ref);
   expect([await letsIn(before?.value), await letsIn((await current(ref))?.value)]).toEqual([false, true]);
-}, 120_000);
+}, 300_000);
 
 test("the tick does all that it is there for", async () => {
   await tick();

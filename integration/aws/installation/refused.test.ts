@@ -110,7 +110,7 @@ test.concurrent("what is broken is said with what to do, current stays as it is,
     expect(await letsIn(before.value)).toBe(true);
     await mend();
     expect((await current(ref))?.version).toBe(before.version);
-    await atRest(ref, 120_000);
+    await atRest(ref, 240_000);
     // Lambda writes down what a function fails with, and counts it: there is an alarm on that.
     expect((await logOf(ref)).join("\n")).toContain(said);
     const token = randomUUID();
@@ -123,7 +123,7 @@ test.concurrent("what is broken is said with what to do, current stays as it is,
     expect(outcomes.slice(0, 1)).toEqual(tells === undefined ? [] : [tells]);
   });
   expect(wrong).toEqual([]);
-}, 300_000);
+}, 480_000);
 
 test.concurrent("a secret that the manifest does not have is refused, and stays as it is", async () => {
   const Name = "refused/unknown";

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { expect, inject } from "vitest";
 import type { Point } from "./points.ts";
-import { atRest, current, letsIn, tick } from "./stage.ts";
+import { atRest, current, letsIn } from "./stage.ts";
 
 const manager = new SecretsManagerClient(inject("installation").aws);
 
@@ -26,21 +25,12 @@ export function scenesOf(name: string, points: Readonly<Record<string, Point>>):
   }));
 }
 
-/** Plays scenes at once, while EventBridge Scheduler does what it does every minute, more often; names those that went wrong. */
+/** Plays scenes at once; names those that went wrong. */
 export async function play<One extends Scene>(
   scenes: readonly One[],
   scene: (one: One) => Promise<void>,
 ): Promise<readonly string[]> {
-  let isOver = false;
-  const ticks = (async () => {
-    while (!isOver) {
-      await tick();
-      await sleep(3_000);
-    }
-  })();
   const played = await Promise.allSettled(scenes.map(scene));
-  isOver = true;
-  await ticks;
   return played.flatMap((one, index) =>
     one.status === "rejected" ? [`${scenes[index]?.ref}, ${scenes[index]?.where}: ${one.reason}`] : [],
   );
@@ -48,7 +38,7 @@ export async function play<One extends Scene>(
 
 /** Nothing is stranded, nothing is owed, and of all that was ever current only the last is let in. */
 export async function hasEnded(ref: string, values: readonly string[]): Promise<void> {
-  const record = await atRest(ref, 150_000);
+  const record = await atRest(ref, 240_000);
   const now = await current(ref);
   expect(record?.current?.version).toBe(now?.version);
   const { VersionIdsToStages = {} } = await manager.send(new DescribeSecretCommand({ SecretId: ref }));

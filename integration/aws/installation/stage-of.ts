@@ -59,7 +59,7 @@ export function stageOf({ aws, postgres }: Deployed) {
   }
 
   /** Waits until nothing is under way and nothing is owed; what is then. */
-  async function atRest(ref: string, withinMs = 60_000): Promise<RotationRecord | undefined> {
+  async function atRest(ref: string, withinMs = 180_000): Promise<RotationRecord | undefined> {
     const isAtRest = async () => {
       const found = await record(ref);
       return found?.state.phase === "idle" && found.debts.length === 0;
@@ -79,7 +79,7 @@ export function stageOf({ aws, postgres }: Deployed) {
   /** Has a first value made, and waits until it is there and nothing is under way. */
   async function begun(ref: string): Promise<{ readonly version: string; readonly value: string }> {
     await order({ order: "rotate", ref });
-    await eventually(`${ref} has a value`, 90_000, async () => (await current(ref)) !== undefined);
+    await eventually(`${ref} has a value`, 240_000, async () => (await current(ref)) !== undefined);
     await atRest(ref);
     const found = await current(ref);
     if (found === undefined) throw new Error(`${ref} has no value`);
