@@ -10,6 +10,7 @@ export default defineConfig({
     exclude: ["**/node_modules/**", "dist/**", "integration/**", ".aws-emulators/**"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    // One more than the cores of a small machine: some files wait for a service that never answers, and the others need not wait with them.
+    maxWorkers: 3,
   },
 });
