@@ -65,7 +65,7 @@ const rooms: Readonly<Record<string, Room>> = {
   rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers.flat()] },
   functions: {
     ours: ["functions", "core", "rotators", "manifest", "telemetry"],
-    packages: ["zod/mini", "aws-lambda", ...awsClients, ...github],
+    packages: ["zod/mini", "aws-lambda", "dataloader", ...awsClients, ...github],
   },
   // It makes the surroundings of functions/, and of that folder it only knows how the table is laid out.
   cdk: {

@@ -4,7 +4,6 @@ import type { IKey } from "aws-cdk-lib/aws-kms";
 import { Construct } from "constructs";
 import { KeyturnError } from "../core/errors.ts";
 import { accountOf, hubRole } from "./accounts.ts";
-import { except } from "./exceptions.ts";
 import { installationTag, Names, partTag } from "./names.ts";
 import { byType, type Plan } from "./plan.ts";
 import { secretKeyRights } from "./rights.ts";
@@ -53,9 +52,5 @@ export class KeyturnAccount extends Construct {
       ...statements,
       ...secretKeyRights(this, secretKeys, ["kms:Decrypt", "kms:GenerateDataKey"]),
     ]);
-    except(this, {
-      id: "AwsSolutions-IAM5",
-      reason: "AWS chooses the last six characters of a secret's ARN.",
-    });
   }
 }

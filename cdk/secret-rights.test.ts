@@ -43,6 +43,18 @@ describe("rights on secrets", () => {
     expect(() => attached(newStack(), 2_000)).toThrow(/a role has 10: write `secretsBy: tag`.*doctor --fix/);
   });
 
+  it("read a secret and its administering login by one call, where both are here, and nobody else's", () => {
+    const actions = (secret: Parameters<typeof secretOf>, isHere: (ref: string) => boolean) =>
+      secretRights(newStack(), "prod", "postgres-alternating", [secretOf(...secret)], "name", isHere).flatMap(
+        (statement) => statement.actions,
+      );
+    const batch = "secretsmanager:BatchGetSecretValue";
+    expect(actions(["a", { admin: "root" }], () => true)).toContain(batch);
+    expect(actions(["a", { admin: undefined }], () => true)).not.toContain(batch);
+    expect(actions(["a", { admin: "root" }], (ref) => ref === "a")).not.toContain(batch);
+    expect(actions(["a", { admin: "root" }], (ref) => ref === "root")).not.toContain(batch);
+  });
+
   it("go by tags where they are asked to: whose, of which type, and of which tenants", () => {
     const secrets = [secretOf("a"), secretOf("b", { tenant: "bolt" })];
     const [rotated] = secretRights(newStack(), "prod", "postgres-alternating", secrets, "tag");

@@ -20,7 +20,7 @@ export interface Stand {
 
 /** The candidate, as it was saved, and what it takes over from. */
 export async function changeOf(stand: Stand, rotation: Rotation): Promise<Change<Secret>> {
-  const pending = await read(stand, "pending");
+  const [pending, current] = await Promise.all([read(stand, "pending"), read(stand, "current")]);
   if (
     pending?.version !== rotation.id ||
     fingerprintOf(stand, pending.value) !== rotation.pending?.fingerprint
@@ -30,7 +30,6 @@ export async function changeOf(stand: Stand, rotation: Rotation): Promise<Change
       `the store no longer has the candidate ${rotation.id} as it was saved`,
     );
   }
-  const current = await read(stand, "current");
   return { pending: pending.value, current: current?.value };
 }
 

@@ -6,7 +6,7 @@ import type { Outcome } from "./outcome.ts";
 import type { StoredSecret } from "./ports.ts";
 import type { Debt, Rotation } from "./record.ts";
 import { refusalsBelieved } from "./rotation.ts";
-import type { Mark, RawContext } from "./rotator.ts";
+import type { Change, Mark, RawContext } from "./rotator.ts";
 import type { Secret } from "./secret.ts";
 import { changeOf, contextOf, fingerprintOf, markOf, protect, read, required, type Stand } from "./stand.ts";
 import { isCompromised, rotationOf } from "./transition.ts";
@@ -42,8 +42,12 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const { ref } = record;
   // Nobody of a rotation that was overtaken can save a candidate from here on.
   for (const version of rotation.aside ?? []) await ports.store.discardPending(ref, version);
-  const current = await read(stand, "current");
   const found = await read(stand, "pending");
+  // With the administering login: a store may read both by one call.
+  const [current, context] = await Promise.all([
+    read(stand, "current"),
+    contextOf(stand, rotation.id, rotation.restores?.fingerprint ?? ""),
+  ]);
   if (found !== undefined && found.version !== rotation.id) {
     // Told by versions, which are never used twice: whoever goes on from an old record may find the candidate of a newer rotation, with a value that it knows.
     const known = record.debts.some((debt) => debt.version === found.version);
@@ -57,7 +61,7 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const saved =
     found?.version === rotation.id
       ? found
-      : await ports.store.savePending(ref, rotation.id, await candidate(stand, rotation, current));
+      : await ports.store.savePending(ref, rotation.id, await candidate(stand, rotation, current, context));
   protect(stand, saved.value);
   const fields = fingerprintFields(rotator.findableFields(saved.value), ports.fingerprinter);
   await ports.journal.remember(ref, saved.version, fields);
@@ -87,9 +91,9 @@ async function candidate(
   stand: Stand,
   rotation: Rotation,
   current: StoredSecret | undefined,
+  context: RawContext,
 ): Promise<Secret> {
   const { rotator } = stand;
-  const context = await contextOf(stand, rotation.id, rotation.restores?.fingerprint ?? "");
   if (!rotation.urgent) {
     const wrong = (await rotator.preflight(context)).filter((finding) => !finding.ok);
     if (wrong.length > 0) {
@@ -105,15 +109,19 @@ async function candidate(
 }
 
 async function set(stand: Stand, rotation: Rotation): Promise<Outcome> {
-  const change = await changeOf(stand, rotation);
-  await stand.rotator.set(change, await contextOf(stand, rotation.id, rotation.pending?.fingerprint ?? ""));
+  await stand.rotator.set(...(await workOf(stand, rotation)));
   return { step: "set", result: "done" };
 }
 
 async function test(stand: Stand, rotation: Rotation): Promise<Outcome> {
-  const change = await changeOf(stand, rotation);
-  await stand.rotator.test(change, await contextOf(stand, rotation.id, rotation.pending?.fingerprint ?? ""));
+  await stand.rotator.test(...(await workOf(stand, rotation)));
   return { step: "test", result: "done" };
+}
+
+/** All at once: a store may read several secrets by one call. */
+async function workOf(stand: Stand, rotation: Rotation): Promise<[Change<Secret>, RawContext]> {
+  const context = contextOf(stand, rotation.id, rotation.pending?.fingerprint ?? "");
+  return Promise.all([changeOf(stand, rotation), context]);
 }
 
 async function finish(stand: Stand, rotation: Rotation): Promise<Outcome> {
@@ -205,8 +213,11 @@ async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<Outcome>
   const owed = await ports.store.read(record.ref, { version: debt.version });
   if (owed === undefined) return settleUnread(stand, debt);
   protect(stand, owed.value);
-  const current = await read(stand, "current");
-  const pending = await ports.store.read(record.ref, "pending");
+  const [pending, current, context] = await Promise.all([
+    ports.store.read(record.ref, "pending"),
+    read(stand, "current"),
+    contextOf(stand, debt.version, debt.fingerprint),
+  ]);
   const candidate = pending?.version === rotationOf(record.state)?.id ? pending : undefined;
   const spares = [current, candidate].find((stored) => stored?.value.equals(owed.value));
   if (spares !== undefined && !debt.cutFirst) {
@@ -215,7 +226,6 @@ async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<Outcome>
       `${debt.version} has the value of ${spares.version}, which is in use`,
     );
   }
-  const context = await contextOf(stand, debt.version, debt.fingerprint);
   if (asks) {
     const usage = await rotator.usage(owed.value, context);
     if (usage !== undefined && usage.sessions > 0) {

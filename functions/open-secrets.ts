@@ -43,13 +43,16 @@ export function openSecrets({ deployed, environment, clock, log }: SecretsOption
     session: environment.AWS_LAMBDA_FUNCTION_NAME ?? `keyturn-${installation}`,
     remedy: "deploy KeyturnAccount in that account for this installation, and the installation again",
   });
-  const storeBy = (by: SecretsManagerClient) =>
-    awsSecretStore({
-      client: by,
-      clock,
-      log,
-      rotationToken: (_, rotationId) => rotationTokens.of(rotationId),
-    });
+  const stores = new Map<SecretsManagerClient, SecretStore>();
+  // One for each client: it reads by one call what is asked for at the same moment.
+  const storeBy = (by: SecretsManagerClient): SecretStore => {
+    const known = stores.get(by);
+    if (known !== undefined) return known;
+    const rotationToken = (_: string, rotationId: string) => rotationTokens.of(rotationId);
+    const store = awsSecretStore({ client: by, clock, log, rotationToken });
+    stores.set(by, store);
+    return store;
+  };
   // In other accounts rights go by names always.
   const refs = secretsBy === "tag" ? secrets.refs().filter((ref) => accountOf(ref) === account) : [];
   const byTag = refs.flatMap((ref) => secrets.get(ref) ?? []);

@@ -1,4 +1,5 @@
 import {
+  BatchGetSecretValueCommand,
   CreateSecretCommand,
   DescribeSecretCommand,
   GetSecretValueCommand,
@@ -7,6 +8,7 @@ import {
   PutSecretValueCommand,
   type SecretListEntry,
   type SecretsManagerClient,
+  type SecretValueEntry,
   type SecretVersionsListEntry,
   UpdateSecretVersionStageCommand,
 } from "@aws-sdk/client-secrets-manager";
@@ -67,19 +69,27 @@ export class SecretCalls {
     which: { VersionStage: string } | { VersionId: string },
   ): Promise<Found | undefined> {
     try {
-      const told = await this.#client.send(new GetSecretValueCommand({ SecretId: ref, ...which }));
-      const { VersionId: version = "", SecretString: text, VersionStages: labels = [], CreatedDate } = told;
-      if (text === undefined) {
-        throw new KeyturnError(
-          "credential-invalid",
-          `version ${version} of ${ref} is binary: store the JSON text of a credential as SecretString`,
-        );
-      }
-      if (text === noValue) return undefined;
-      return { version, value: new Secret(text), labels, createdAt: CreatedDate?.getTime() ?? 0 };
+      return foundIn(ref, await this.#client.send(new GetSecretValueCommand({ SecretId: ref, ...which })));
     } catch (thrown) {
       if (awsErrorName(thrown) === "ResourceNotFoundException") return undefined;
       throw translateSecretsManager(thrown, ref, "reading");
+    }
+  }
+
+  /** Of several secrets by one call. What it could not read is missing from the answer; `"refused"` where the role may not ask so. */
+  async getCurrents(refs: readonly string[]): Promise<ReadonlyMap<string, Found | undefined> | "refused"> {
+    try {
+      const told = await this.#client.send(new BatchGetSecretValueCommand({ SecretIdList: [...refs] }));
+      const values = told.SecretValues ?? [];
+      return new Map(
+        values.flatMap((value) => {
+          const { Name = "", SecretString } = value;
+          return SecretString === undefined ? [] : [[Name, foundIn(Name, value)] as const];
+        }),
+      );
+    } catch (thrown) {
+      if (awsErrorName(thrown) === "AccessDeniedException") return "refused";
+      throw translateSecretsManager(thrown, refs.join(", "), "reading");
     }
   }
 
@@ -191,4 +201,16 @@ export class SecretCalls {
       throw translateSecretsManager(thrown, prefix, "listing the secrets");
     }
   }
+}
+
+function foundIn(ref: string, told: SecretValueEntry): Found | undefined {
+  const { VersionId: version = "", SecretString: text, VersionStages: labels = [], CreatedDate } = told;
+  if (text === undefined) {
+    throw new KeyturnError(
+      "credential-invalid",
+      `version ${version} of ${ref} is binary: store the JSON text of a credential as SecretString`,
+    );
+  }
+  if (text === noValue) return undefined;
+  return { version, value: new Secret(text), labels, createdAt: CreatedDate?.getTime() ?? 0 };
 }

@@ -1,4 +1,4 @@
-import { RotateSecretCommand } from "@aws-sdk/client-secrets-manager";
+import { CreateSecretCommand, RotateSecretCommand } from "@aws-sdk/client-secrets-manager";
 import { expect, test } from "vitest";
 import { request } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
@@ -13,15 +13,20 @@ const ref = "app/db";
 const rotator = "arn:aws:lambda:eu-west-1:111122223333:function:rotate";
 
 /** A Keyturn whose secrets are in Secrets Manager, with one rotation behind it. */
-async function open() {
+async function open(admin?: string) {
   const world = await strictWorld();
+  if (admin !== undefined) {
+    await world.client().send(new CreateSecretCommand({ Name: admin, SecretString: "{}" }));
+  }
   const memory = memoryPorts(modelTarget().bothLive, {
     policy: { graceAtMostMs: 3_000, onLaggards: "retire" },
   });
   const { clock, lines } = memory;
   const log: Ports["log"] = (level, message) => lines.push(`${level} ${message}`);
   const store = awsSecretStore({ client: world.client(), clock, log, create: { tags: {} } });
-  const ports = { ...memory.ports, store };
+  const managed = { ...memory.managed, admin };
+  const secrets = { get: (name: string) => (name === ref ? managed : undefined), refs: () => [ref] };
+  const ports = { ...memory.ports, store, secrets };
   const rotate = () => request(ref, ports, { kind: "rotate", by: "tester" });
   /** Works, and passes the time that it asks for, until the phase is reached. */
   const until = async (phase: string): Promise<void> => {
@@ -98,5 +103,29 @@ test("a rotation that Secrets Manager drives makes 10 calls to the store through
     PutSecretValue: 1,
     UpdateSecretVersionStage: 1,
     all: 10,
+  });
+});
+
+test("an administering login makes no call more: it comes with the current value", async () => {
+  const keyturn = await open("app/admin");
+  await using _ = keyturn.world;
+  await keyturn.rotate();
+  calls(keyturn);
+  await keyturn.until("grace");
+  expect(calls(keyturn)).toEqual({
+    BatchGetSecretValue: 3,
+    GetSecretValue: 3,
+    DescribeSecret: 2,
+    PutSecretValue: 1,
+    UpdateSecretVersionStage: 2,
+    all: 11,
+  });
+  await keyturn.until("idle");
+  expect(calls(keyturn)).toEqual({
+    BatchGetSecretValue: 1,
+    GetSecretValue: 2,
+    DescribeSecret: 1,
+    UpdateSecretVersionStage: 1,
+    all: 5,
   });
 });

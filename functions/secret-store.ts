@@ -4,6 +4,7 @@ import type { Clock, Log, SecretStore, Stage, StoredVersion } from "../core/port
 import type { Secret } from "../core/secret.ts";
 import { type Found, type NewSecret, SecretCalls } from "./secret-calls.ts";
 import { conflict } from "./secret-errors.ts";
+import { CurrentReads } from "./secret-reads.ts";
 import { isValueless, stageOf } from "./secret-stages.ts";
 import { SecretWrites } from "./secret-writes.ts";
 
@@ -30,6 +31,7 @@ const labels = { pending: "AWSPENDING", current: "AWSCURRENT", previous: "AWSPRE
  */
 export function awsSecretStore(options: AwsSecretStore): SecretStore {
   const calls = new SecretCalls(options.client);
+  const currents = new CurrentReads(calls);
   const writes = new SecretWrites(calls, options);
   return {
     list: async (prefix = "") => {
@@ -45,7 +47,7 @@ export function awsSecretStore(options: AwsSecretStore): SecretStore {
     },
     versions: async (ref) => versions(calls, named(ref)),
     read: async (ref, which) => {
-      const found = await find(calls, named(ref), which);
+      const found = await find({ calls, currents }, named(ref), which);
       return found && { ref, version: found.version, value: found.value, createdAt: found.createdAt };
     },
     savePending: async (ref, rotationId, value) => writes.save(named(ref), identified(rotationId), value),
@@ -57,14 +59,16 @@ export function awsSecretStore(options: AwsSecretStore): SecretStore {
 }
 
 async function find(
-  calls: SecretCalls,
+  { calls, currents }: { readonly calls: SecretCalls; readonly currents: CurrentReads },
   ref: string,
   which: Stage | { readonly version: string },
 ): Promise<Found | undefined> {
   if (typeof which !== "string") {
     return isToken(which.version) ? calls.get(ref, { VersionId: which.version }) : undefined;
   }
-  const found = await calls.get(ref, { VersionStage: labels[which] });
+  const found = await (which === "current"
+    ? currents.get(ref)
+    : calls.get(ref, { VersionStage: labels[which] }));
   return found && stageOf(found.version, found.labels) === which ? found : undefined;
 }
 
