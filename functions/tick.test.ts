@@ -86,7 +86,7 @@ test("what the manifest has no more is not ordered; what is under way or owed th
   expect(await tick.run()).toEqual({ due: 1 });
 });
 
-test("a secret that is at rest may be taken out of the manifest", async () => {
+test("a secret that is at rest may be taken out of the manifest, is due no more, and finds its time when it is back", async () => {
   const { tick, done, ports, clock, managed } = ticking();
   await request(ref, ports, { kind: "rotate", by: "test" });
   await reconcile(ref, ports, { worker: "test" });
@@ -94,7 +94,13 @@ test("a secret that is at rest may be taken out of the manifest", async () => {
   await enrolSchedules(ports);
   clock.advance(60_000);
   expect((await ports.journal.due(clock.now(), 9)).length).toBe(1);
+  const { get } = ports.secrets;
   Object.assign(ports.secrets, { get: () => undefined });
   expect(await tick.run()).toEqual({ due: 0 });
   expect(done).toEqual(["sweep", "sign", "tags"]);
+  expect(await ports.journal.due(Number.MAX_SAFE_INTEGER, 9)).toEqual([]);
+  Object.assign(ports.secrets, { get });
+  clock.advance(3_600_000);
+  await tick.run();
+  expect(await tick.run()).toEqual({ due: 1 });
 });

@@ -1,8 +1,10 @@
 import type { AuditWitness } from "../core/audit-witness.ts";
+import { commit } from "../core/commit.ts";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { enrolSchedules, forgetSilentAgents } from "../core/operate.ts";
 import { inParallel } from "../core/parallel.ts";
 import type { Ports } from "../core/ports.ts";
+import { stay } from "../core/transition.ts";
 import type { HostQueues } from "./host-queues.ts";
 import type { WorkQueues } from "./work-queues.ts";
 
@@ -89,19 +91,33 @@ export class Tick {
 
   /** Nobody can work on them, so nothing is ordered. Where something is under way or owed a person has to act, and hears of it until then. */
   async #tellGone(gone: readonly string[]): Promise<void> {
-    const { journal } = this.#to.ports;
-    const looked = await inParallel(gone, ordersAtOnce, (ref) => journal.load(ref));
+    const looked = await inParallel(gone, ordersAtOnce, (ref) => this.#rest(ref));
     const open = looked.flatMap((one) => {
       if (one.status === "rejected") throw one.reason;
-      const { ref, state, debts, wish } = one.value?.record ?? {};
-      const isOpen = state?.phase !== "idle" || wish !== undefined || debts?.length !== 0;
-      return ref !== undefined && isOpen ? [`${ref} (${state?.phase}, ${debts?.length ?? 0} debts)`] : [];
+      return one.value === undefined ? [] : [one.value];
     });
     if (open.length === 0) return;
     throw new KeyturnError(
       "manifest-invalid",
       `the manifest that was deployed has no more ${open.slice(0, 10).join(", ")}${open.length > 10 ? ` and ${open.length - 10} others` : ""}: deploy it with them until nothing is under way and nothing is owed, by \`keyturn status\` and \`keyturn debts\``,
     );
+  }
+
+  /** Gives what is open there. A secret that is at rest is due no more, or those that are gone would hide the others; enrolling finds its time again. */
+  async #rest(ref: string): Promise<string | undefined> {
+    const { ports } = this.#to;
+    const loaded = await ports.journal.load(ref);
+    if (loaded === undefined) return undefined;
+    const { state, debts, wish } = loaded.record;
+    if (state.phase !== "idle" || wish !== undefined || debts.length > 0) {
+      return `${ref} (${state.phase}, ${debts.length} debts)`;
+    }
+    const rested = stay({ ...loaded.record, dueAt: null });
+    await commit(ports, loaded.revision, rested, "keyturn").catch((thrown: unknown) => {
+      // Somebody works on it at this moment, by a manifest that has it.
+      if (asKeyturnError(thrown).code !== "conflict") throw thrown;
+    });
+    return undefined;
   }
 
   async #sign(witness: Ticking["witness"]): Promise<void> {
