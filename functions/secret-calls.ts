@@ -88,7 +88,10 @@ export class SecretCalls {
         }),
       );
     } catch (thrown) {
-      if (awsErrorName(thrown) === "AccessDeniedException") return "refused";
+      const name = awsErrorName(thrown);
+      if (name === "AccessDeniedException") return "refused";
+      // One of them is not there, or has no current value: which one, and whether that is wrong, each says for itself.
+      if (name === "ResourceNotFoundException") return new Map();
       throw translateSecretsManager(thrown, refs.join(", "), "reading");
     }
   }

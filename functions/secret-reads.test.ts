@@ -72,6 +72,15 @@ test("what one call cannot read says for itself why, and takes nothing from the 
   ]);
 });
 
+test("a call that is refused as a whole because of one of them takes nothing from the others", async () => {
+  await make("a");
+  world.server.befall("BatchGetSecretValue", { error: "ResourceNotFoundException", status: 400 });
+  expect(await readAll(["a", "nobody"])).toEqual([
+    { status: "fulfilled", value: "of a" },
+    { status: "fulfilled", value: undefined },
+  ]);
+});
+
 test("a role that may not ask so asks for one after the other, and does not try again", async () => {
   await make("a", "b");
   world.server.befall("BatchGetSecretValue", { error: "AccessDeniedException", status: 400 });
