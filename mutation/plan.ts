@@ -34,7 +34,10 @@ export const plans: readonly Plan[] = [
   { source: "core/commit.ts", tests: ["core/commit.test.ts"], leastPercent: 95 },
   {
     source: "core/reconcile.ts",
-    tests: ["core/reconcile-whole.test.ts", "core/reconcile-hooks.test.ts", "core/native-trouble.test.ts"],
+    tests: [
+      ...["core/reconcile-whole.test.ts", "core/reconcile-hooks.test.ts", "core/reconcile-begin.test.ts"],
+      "core/native-trouble.test.ts",
+    ],
     leastPercent: 95,
   },
   { source: "core/steps.ts", tests: ["core/steps.test.ts", "core/steps-whole.test.ts"], leastPercent: 95 },
