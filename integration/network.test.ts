@@ -1,129 +1,188 @@
 import type pg from "pg";
-import { afterAll, beforeAll, test } from "vitest";
-import type { Outcome } from "../core/outcome.ts";
-import type { ReconcileOptions } from "../core/reconcile.ts";
-import { rotator as alternating } from "../rotators/postgres-alternating.ts";
-import { rotator as password } from "../rotators/postgres-password.ts";
-import { type NetworkWorld, openNetwork, stepDeadlineMs } from "./network-world.ts";
+import { afterAll, beforeAll, test, vi } from "vitest";
+import { identifier } from "../rotators/postgres/names.ts";
+import {
+  codeOf,
+  endings,
+  loginMessages,
+  resultOf,
+  type Step,
+  type Strike,
+  silenceMaxMs,
+  strike,
+} from "./network-strike.ts";
+import { locksLeft, type Subject, sessionsLeft, subjects } from "./network-subjects.ts";
+import { type NetworkOptions, type NetworkWorld, openNetwork, type Trace } from "./network-world.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { createPasswordTarget, createTarget } from "./postgres-target.ts";
 import { type Outage, outages } from "./tcp-proxy.ts";
 
 /**
- * The network between Keyturn and a real PostgreSQL fails in each step once: the step ends within its deadline and says why, somebody can log
- * in all the while, nothing stays locked, and when the network is back the rotation comes to its end by itself.
+ * One worker carries out a whole rotation on a real PostgreSQL, with one administering session for all that it does at a stretch, and the network
+ * fails once at each step: the step ends within its deadline and says why, somebody can log in all the while, nothing stays locked, and when the
+ * network is back the rotation comes to its end by itself. network-messages.test.ts goes through the steps message by message.
  */
-const types = {
-  "two logins that take turns": () => target(alternating, createTarget(server)),
-  "one role with one password": () => target(password, createPasswordTarget(server)),
-} as const;
+const stepDeadlineMs = 12_000;
+const limits = { connectTimeoutMs: 3_000, lockTimeoutMs: 500, statementTimeoutMs: 1_000 } as const;
 
-/** What a slow connection's end may take beyond the deadline, on a machine with much else to do. */
-const slackMs = 4_000;
+vi.setConfig({ maxConcurrency: 24 });
+
 let server: PostgresServer;
+let superuser: pg.Client;
 
 beforeAll(async () => {
   server = await startPostgres({ maxConnections: 200 });
+  superuser = await server.client();
 });
 
 afterAll(async () => {
+  await superuser.end();
   await server.stop();
 });
 
-async function target<Made>(rotator: typeof alternating, making: Promise<Made>) {
-  return { rotator, ...(await making) };
+/** A secret that was rotated once. */
+async function begun({ rotator, target }: Subject, options: NetworkOptions = {}): Promise<NetworkWorld> {
+  const policy = { stepDeadlineMs, attemptsMax: 100, ...options.policy };
+  const world = await openNetwork(rotator, target, { limits, ...options, policy });
+  await world.ask("rotate");
+  await world.settle();
+  return world;
 }
 
-type Trace = NonNullable<ReconcileOptions["trace"]>;
+/** Fails the network at the first try of each step that is named, and notes in which order all of them come. */
+class Striker {
+  readonly struck: Strike[] = [];
+  readonly course: Step[] = [];
+  readonly #subject: Subject;
+  readonly #world: NetworkWorld;
 
-interface Struck {
-  readonly step: string;
-  readonly outcome: Outcome;
-  readonly tookMs: number;
-  readonly loggedIn: boolean;
+  constructor(subject: Subject, world: NetworkWorld) {
+    this.#subject = subject;
+    this.#world = world;
+  }
+
+  at(steps: readonly Step[], how: { readonly outage: Outage; readonly message: number }): Trace {
+    return async (underWay, carryOut) => {
+      const { step } = underWay;
+      if (this.course.at(-1) !== step) this.course.push(step);
+      if (!steps.includes(step) || this.struck.some((one) => one.step === step)) return carryOut();
+      const one = await strike(superuser, this.#subject, this.#world, how, underWay, carryOut);
+      this.struck.push(one);
+      return one.outcome;
+    };
+  }
 }
 
-/** Fails the network during the first try of each step that is named, and in a retire again when the proof logs in. */
-function strike(world: NetworkWorld, outage: Outage, struck: Struck[], steps: readonly string[]): Trace {
-  return async ({ step }, carryOut) => {
-    const isProof = step === "retire" && struck.some((one) => one.step === "retire");
-    const name = isProof ? "proof" : step;
-    if (!steps.includes(name) || struck.some((one) => one.step === name)) return carryOut();
-    await world.proxy.fail(outage, isProof ? 1 : 0);
-    const began = performance.now();
-    const outcome = await carryOut();
-    const tookMs = performance.now() - began;
-    const loggedIn = await world.someLogsIn();
-    await world.proxy.heal();
-    struck.push({ step: name, outcome, tookMs, loggedIn });
-    return outcome;
-  };
-}
-
-const cases = Object.entries(types).flatMap(([name, arrange]) =>
-  outages.map((outage) => ({ name, arrange, outage })),
+const atRest = { state: { phase: "idle" }, debts: [] } as const;
+const cases = Object.entries(subjects).flatMap(([name, arrange]) =>
+  outages.flatMap((outage) =>
+    [
+      { when: "before each step", message: 0 },
+      { when: "at the first message of each step", message: 1 },
+    ].map((how) => ({ name, arrange, outage, ...how })),
+  ),
 );
 
-for (const { name, arrange, outage } of cases) {
-  test.concurrent(`${name}: the network is ${outage} in each step`, async ({ expect }) => {
-    const { rotator, ...target } = await arrange();
-    await using world = await openNetwork(rotator, target);
-    await world.ask("rotate");
-    expect(await world.settle()).toMatchObject({ state: { phase: "idle" }, debts: [] });
+test.concurrent.for(cases)(
+  "$name: the network is $outage $when",
+  async ({ arrange, outage, message }, { expect }) => {
+    const subject = await arrange(server);
+    await using world = await begun(subject);
+    const striker = new Striker(subject, world);
 
-    const struck: Struck[] = [];
-    const steps = ["create", "set", "test", "retire", "proof"];
     await world.ask("rotate");
-    const rotated = await world.settle(strike(world, outage, struck, steps));
-    expect(rotated).toMatchObject({ state: { phase: "idle" }, debts: [] });
+    const steps = ["create", "set", "test", "retire"] as const;
+    expect(await world.settle(striker.at(steps, { outage, message }))).toMatchObject(atRest);
+    expect(striker.course).toEqual(["create", "set", "test", "finish", "announce", "retire"]);
 
     const kept = await world.current();
-    const undoing = strike(world, outage, struck, ["undo"]);
+    const undoing = striker.at(["undo"], { outage, message });
     await world.ask("rotate");
     const undone = await world.settle(async (step, carryOut) => {
       if (step.step === "test") await world.ask("cancel");
       return undoing(step, carryOut);
     });
-    expect(undone).toMatchObject({ state: { phase: "idle" }, debts: [] });
+    expect(undone).toMatchObject(atRest);
     expect((await world.current())?.reveal() === kept?.reveal()).toBe(true);
 
-    expect(struck.map(({ step }) => step)).toEqual([...steps, "undo"]);
-    for (const one of struck) expect(verdictOf(one, outage)).toEqual("as it should be");
+    expect(striker.struck.map(({ step }) => step)).toEqual([...steps, "undo"]);
+    for (const one of striker.struck) {
+      const at = one.at ?? expect.fail("the network did not fail");
+      // The session is one for all of these: it was open, and what it said of the step was lost.
+      const kept = at.connection === 0 && at.message > loginMessages;
+      if (message > 0) expect({ ...one, kept }).toMatchObject({ kept: ["set", "undo"].includes(one.step) });
+      const comesTo = outage === "slow" ? endings[one.step] : codeOf(outage, at);
+      expect([one.step, resultOf(one)]).toEqual([one.step, comesTo]);
+      expect(one).toMatchObject({ locks: [], loggedIn: true });
+      expect(one.tookMs).toBeLessThan(stepDeadlineMs);
+    }
+    expect(await sessionsLeft(superuser, subject, silenceMaxMs(limits))).toEqual([]);
+    expect(await locksLeft(superuser, subject)).toEqual([]);
     expect(await world.someLogsIn()).toBe(true);
-    // What the server still has of us has no lock on anything, and the server's own limit ends it.
-    const ours = [target.administrator.username, ...("slots" in target ? target.slots : [target.username])];
-    await expect.poll(() => locksOf(target.superuser, ours), { timeout: 10_000 }).toEqual([]);
-    await expect
-      .poll(() => sessionsOf(target.superuser, target.administrator.username), { timeout: 15_000 })
-      .toEqual([]);
-  });
-}
+  },
+);
 
-function verdictOf({ step, outcome, tookMs, loggedIn }: Struck, outage: Outage): string {
-  const code = outcome.result === "failed" ? outcome.code : outcome.result;
-  const known = ["unreachable", "timeout"];
-  // A proof that could not be asked for is none, whatever kept it from being asked.
-  if (step === "proof" || step === "undo") known.push("not-proven");
-  // A slow network may be fast enough.
-  if (outage === "slow") known.push("saved", "done", "refused");
-  if (!known.includes(code)) return `${step} came to ${code}: ${JSON.stringify(outcome)}`;
-  if (tookMs > stepDeadlineMs + slackMs) return `${step} took ${tookMs} ms`;
-  return loggedIn ? "as it should be" : `nobody could log in during ${step}`;
-}
+test.for(Object.entries(subjects))(
+  "%s: a step whose answers all come in time, and which itself does not, is given up at its deadline",
+  async ([, arrange], { expect }) => {
+    const deadlineMs = 1_000;
+    const subject = await arrange(server);
+    await using world = await begun(subject, { policy: { stepDeadlineMs: deadlineMs } });
+    const striker = new Striker(subject, world);
+    await world.ask("rotate");
+    const how = { outage: "slow", message: loginMessages } as const;
+    expect(await world.settle(striker.at(["create", "retire"], how))).toMatchObject(atRest);
+    for (const { step, outcome, tookMs, locks } of striker.struck) {
+      const message = `${step} did not end within ${deadlineMs} ms`;
+      expect({ outcome, locks }).toMatchObject({ outcome: { code: "timeout", message }, locks: [] });
+      expect(tookMs).toBeLessThan(deadlineMs + 1_000);
+    }
+    expect(striker.struck.map(({ step }) => step)).toEqual(["create", "retire"]);
+    expect(await sessionsLeft(superuser, subject, silenceMaxMs(limits))).toEqual([]);
+    expect(await locksLeft(superuser, subject)).toEqual([]);
+    expect(await world.someLogsIn()).toBe(true);
+  },
+);
 
-async function locksOf(superuser: pg.Client, logins: readonly string[]): Promise<readonly unknown[]> {
-  const { rows } = await superuser.query(
-    `SELECT a.usename, l.locktype, l.mode FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-     WHERE a.usename = ANY ($1) AND l.locktype <> 'virtualxid'`,
-    [logins],
-  );
-  return rows;
-}
+test.concurrent.for(Object.entries(subjects))(
+  "%s: a change that waits for somebody's lock when the network dies gives up, and leaves no lock",
+  async ([, arrange], { expect }) => {
+    const subject = await arrange(server);
+    await using world = await begun(subject);
+    await world.ask("rotate");
+    expect(await world.step((_, carryOut) => carryOut())).toBe("create");
+    const other = await server.client();
+    await other.query("BEGIN");
+    await other.query(`COMMENT ON ROLE ${identifier(subject.marker)} IS 'somebody is at it'`);
+    const striker = new Striker(subject, world);
+    const how = { outage: "half-open", message: loginMessages + 1 } as const;
+    expect(await world.step(striker.at(["set"], how))).toBe("set");
+    expect(striker.struck).toMatchObject([{ outcome: { code: "timeout" }, locks: [], loggedIn: true }]);
+    await other.query("ROLLBACK");
+    await other.end();
+    expect(await world.settle()).toMatchObject(atRest);
+    expect(await sessionsLeft(superuser, subject, silenceMaxMs(limits))).toEqual([]);
+    expect(await locksLeft(superuser, subject)).toEqual([]);
+    expect(await world.someLogsIn()).toBe(true);
+  },
+);
 
-async function sessionsOf(superuser: pg.Client, login: string): Promise<readonly unknown[]> {
-  const { rows } = await superuser.query(
-    "SELECT state, query FROM pg_stat_activity WHERE usename = $1 AND application_name = 'keyturn'",
-    [login],
-  );
-  return rows;
-}
+test.for(Object.entries(subjects))(
+  "%s: the administering session is not ended for its silence while a slow login proves something",
+  async ([, arrange], { expect }) => {
+    const subject = await arrange(server);
+    // Three of the longest statements are over before the login is.
+    const patient = { ...limits, connectTimeoutMs: 10_000, statementTimeoutMs: 400 };
+    await using world = await begun(subject, { limits: patient, policy: { stepDeadlineMs: 30_000 } });
+    const striker = new Striker(subject, world);
+    await world.ask("rotate");
+    for (const step of ["create", "set"]) expect(await world.step((_, carryOut) => carryOut())).toBe(step);
+    await world.ask("cancel");
+    const before = world.proxy.connections();
+    const slow = striker.at(["undo"], { outage: "slow", message: 0 });
+    expect(await world.settle(slow)).toMatchObject(atRest);
+    expect(striker.struck.map(resultOf)).toEqual(["done"]);
+    // One for the administering login, and one for each login that proves something.
+    const proofs = subject.rotator.overlap === "cutover" ? 2 : 1;
+    expect(world.proxy.connections() - before).toBe(1 + proofs);
+  },
+);

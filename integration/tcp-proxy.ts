@@ -4,11 +4,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /**
  * How a network is when it fails. `refused`: nobody listens. `reset`: whoever speaks is hung up on. `a black hole`: nothing arrives, either way.
- * `half-open`: the server gets what is said and acts, nothing comes back, and it never learns that the client is gone. `slow`: everything
- * arrives, late.
+ * `half-open`: the server gets what is said and acts, nothing comes back, and it never learns that the client is gone. `slow` and `very slow`:
+ * everything arrives, late, and so does the end of a connection.
  */
-export const outages = ["refused", "reset", "a black hole", "half-open", "slow"] as const;
+export const outages = ["refused", "reset", "a black hole", "half-open", "slow", "very slow"] as const;
 export type Outage = (typeof outages)[number];
+
+/** Where an outage has begun: the connection, counted from the order on, 0 for one that was open before; and the message, counted in it. */
+export interface Beginning {
+  readonly connection: number;
+  readonly message: number;
+}
 
 /** A wire between a client and a server that can be torn or go silent at a chosen message of the client. */
 export interface TcpProxy {
@@ -26,10 +32,16 @@ export interface TcpProxy {
   readonly isSilent: boolean;
   /** Whether what was asked for has happened; forgets it. */
   calm(): boolean;
-  /** Fails from now on. So many of the next connections are spared, and then those that are open already, too. */
-  fail(outage: Outage, spared?: number): Promise<void>;
-  /** Carries everything again. What was lost stays lost, and of connections whose client has gone the server still knows nothing. */
-  heal(): Promise<void>;
+  /**
+   * Fails from the client's nth message from now on, counted over all connections; 0: at once. A message is all that a client says until it
+   * is answered.
+   */
+  fail(outage: Outage, message?: number): Promise<void>;
+  /**
+   * Carries everything again. What was lost stays lost, and of connections whose client has gone the server still knows nothing. Tells at which
+   * message it had begun to fail, if it had.
+   */
+  heal(): Promise<Beginning | undefined>;
   /** Leads new connections elsewhere. */
   redirect(target: Address): void;
   close(): Promise<void>;
@@ -44,10 +56,23 @@ interface Wire {
   readonly client: Socket;
   readonly upstream: Socket;
   readonly number: number;
+  /** How much the client has said, and whether the server has answered the last of it. */
+  messages: number;
+  answered: boolean;
 }
 
-/** One way of a slow wire. */
-const slowMs = 400;
+/** How long one way takes. */
+const waysMs = { slow: 150, "very slow": 2_000 } as const;
+
+interface Order {
+  readonly kind: Outage;
+  /** The message that it begins with, and how many there have been. */
+  readonly message: number;
+  heard: number;
+  /** How many connections there were before. */
+  readonly connections: number;
+  began: Beginning | undefined;
+}
 
 export async function startProxy(target: Address): Promise<TcpProxy> {
   let leadsTo = target;
@@ -55,40 +80,61 @@ export async function startProxy(target: Address): Promise<TcpProxy> {
   let seen = 0;
   let silent = false;
   let happened = false;
-  let outage: { readonly kind: Outage; readonly fromWire: number } | undefined;
+  let order: Order | undefined;
   let wires = 0;
   const open = new Set<Wire>();
   const sockets = new Set<Socket>();
 
-  const outageOf = ({ number }: Wire) =>
-    outage !== undefined && number >= outage.fromWire ? outage.kind : undefined;
-
+  const outage = () => (order?.began === undefined ? undefined : order.kind);
+  const begin = (ordered: Order, at: Beginning) => {
+    ordered.began = at;
+    if (ordered.kind === "refused") server.close();
+    if (ordered.kind === "refused" || ordered.kind === "reset") for (const wire of open) hangUp(wire);
+  };
+  const hear = (wire: Wire) => {
+    if (!wire.answered) return;
+    wire.answered = false;
+    wire.messages += 1;
+    if (order === undefined || order.began !== undefined) return;
+    order.heard += 1;
+    const connection = Math.max(0, wire.number - order.connections);
+    if (order.heard === order.message) begin(order, { connection, message: wire.messages });
+  };
   const fromClient = async (wire: Wire, chunk: Buffer) => {
-    const { client, upstream } = wire;
-    switch (outageOf(wire)) {
+    hear(wire);
+    const kind = outage();
+    switch (kind) {
       case "refused":
       case "reset":
-        client.resetAndDestroy();
-        upstream.resetAndDestroy();
+        hangUp(wire);
         return;
       case "a black hole":
         return;
       case "slow":
-        await sleep(slowMs);
-        if (!upstream.destroyed) upstream.write(chunk);
+      case "very slow":
+        await sleep(waysMs[kind]);
+        if (!wire.upstream.destroyed) wire.upstream.write(chunk);
         return;
       case "half-open":
-        upstream.write(chunk);
+        wire.upstream.write(chunk);
         return;
       case undefined:
         planned(wire, chunk);
     }
   };
   const fromServer = async (wire: Wire, chunk: Buffer) => {
-    const kind = outageOf(wire);
+    wire.answered = true;
+    const kind = outage();
     if (silent || kind === "a black hole" || kind === "half-open") return;
-    if (kind === "slow") await sleep(slowMs);
+    if (kind === "slow" || kind === "very slow") await sleep(waysMs[kind]);
     if (!wire.client.destroyed) wire.client.write(chunk);
+  };
+  /** The end of one side, as far as the other side learns of it. */
+  const fromEnded = async (tell: () => void) => {
+    const kind = outage();
+    if (kind === "a black hole" || kind === "half-open") return;
+    if (kind === "slow" || kind === "very slow") await sleep(waysMs[kind]);
+    tell();
   };
   const planned = ({ client, upstream }: Wire, chunk: Buffer) => {
     seen++;
@@ -114,7 +160,8 @@ export async function startProxy(target: Address): Promise<TcpProxy> {
 
   const server = createServer((client) => {
     const upstream = connect(leadsTo.port, leadsTo.host);
-    const wire = { client, upstream, number: wires++ };
+    wires += 1;
+    const wire = { client, upstream, number: wires, messages: 0, answered: true };
     open.add(wire);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -124,13 +171,9 @@ export async function startProxy(target: Address): Promise<TcpProxy> {
     }
     client.on("close", () => {
       open.delete(wire);
-      const kind = outageOf(wire);
-      if (kind !== "a black hole" && kind !== "half-open") upstream.end();
+      void fromEnded(() => upstream.end());
     });
-    upstream.on("close", () => {
-      const kind = outageOf(wire);
-      if (kind !== "a black hole" && kind !== "half-open") client.destroy();
-    });
+    upstream.on("close", () => void fromEnded(() => client.destroy()));
     upstream.on("data", (chunk) => void fromServer(wire, chunk));
     client.on("data", (chunk) => void fromClient(wire, chunk));
   });
@@ -153,20 +196,15 @@ export async function startProxy(target: Address): Promise<TcpProxy> {
       silent = false;
       return happened;
     },
-    fail: async (kind, spared = 0) => {
-      outage = { kind, fromWire: spared > 0 ? wires + spared : 0 };
-      if (kind !== "refused" && kind !== "reset") return;
-      for (const wire of open) {
-        if (outageOf(wire) === undefined) continue;
-        wire.client.resetAndDestroy();
-        wire.upstream.resetAndDestroy();
-      }
-      // With some spared they are hung up on instead: nobody can tell beforehand who comes.
-      if (kind === "refused" && spared === 0) server.close();
+    fail: async (kind, message = 0) => {
+      order = { kind, message, heard: 0, connections: wires, began: undefined };
+      if (message === 0) begin(order, { connection: 0, message: 0 });
     },
     heal: async () => {
-      outage = undefined;
+      const began = order?.began;
+      order = undefined;
       if (!server.listening) await listenAt(server, port);
+      return began;
     },
     redirect: (other) => {
       leadsTo = other;
@@ -176,6 +214,11 @@ export async function startProxy(target: Address): Promise<TcpProxy> {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+function hangUp({ client, upstream }: Wire): void {
+  client.resetAndDestroy();
+  upstream.resetAndDestroy();
 }
 
 /** Below the range that the system gives to outgoing connections, so that the port is still free when the proxy comes back to it. */

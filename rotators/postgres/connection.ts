@@ -33,7 +33,7 @@ type Context = Pick<
 export const applicationName = "keyturn";
 /** How long a server may take to see a connection off before it is torn. */
 const farewellMs = 1_000;
-/** For how many of the longest statements an administering session may have nothing to do. */
+/** For how many of the longest statements a session may have nothing to do, besides waiting for a login that proves something. */
 const idleStatements = 3;
 /** How much longer than the server's own limit we wait for it to speak: a frozen server keeps no limits. */
 const silenceMs = 1_000;
@@ -138,28 +138,11 @@ async function openAdministrator(context: Context): Promise<Session> {
   let admin: Admin | undefined = context.admin;
   for (;;) {
     try {
-      return await limited(await openSession(admin, "administrator", context), context);
+      return await openSession(admin, "administrator", context);
     } catch (error) {
       admin = sqlStateOf(error) === "28P01" ? await context.nextAdmin?.() : undefined;
       if (admin === undefined) throw error;
     }
-  }
-}
-
-/**
- * A client that vanished without a word is noticed by nobody, and its session would stand there with all the rights of an administrator: the
- * server ends it. PostgreSQL 13 and older have no such limit, and refuse a connection that asks for it.
- */
-async function limited(session: Session, { config }: Context): Promise<Session> {
-  const limitMs = idleStatements * config.statementTimeoutMs;
-  try {
-    await session.query(
-      `SELECT set_config(name, '${limitMs}', false) FROM pg_settings WHERE name = 'idle_session_timeout' AND setting = '0'`,
-    );
-    return session;
-  } catch (error) {
-    await session.close();
-    throw error;
   }
 }
 
@@ -186,7 +169,7 @@ async function prepare(login: Login, speaker: Speaker, { config }: Context): Pro
     enableChannelBinding: true,
     application_name: applicationName,
     client_encoding: "UTF8",
-    options: speaker === "administrator" ? administratorOptions : "",
+    options: optionsOf(speaker, config),
     connectionTimeoutMillis: config.connectTimeoutMs,
     statement_timeout: config.statementTimeoutMs,
     lock_timeout: config.lockTimeoutMs,
@@ -199,6 +182,16 @@ async function prepare(login: Login, speaker: Speaker, { config }: Context): Pro
     scram = true;
   });
   return client;
+}
+
+/**
+ * A client that vanished without a word is noticed by nobody, and its session would stand there with all the rights of the login, and count as
+ * somebody who still needs it: the server ends it. It is told so with the login, for no message after that is sure to arrive.
+ */
+function optionsOf(speaker: Speaker, { connectTimeoutMs, statementTimeoutMs }: Connection): string {
+  const idleMs = idleStatements * statementTimeoutMs + connectTimeoutMs + farewellMs;
+  const limit = `-c idle_session_timeout=${idleMs}`;
+  return speaker === "administrator" ? `${administratorOptions} ${limit}` : limit;
 }
 
 /**
