@@ -1,8 +1,11 @@
-import { diagnose } from "../core/diagnose.ts";
+import { diagnose, needsRebuild } from "../core/diagnose.ts";
 import { type Examination, examine } from "../core/examine.ts";
+import type { Ports } from "../core/ports.ts";
+import type { RotationRecord } from "../core/record.ts";
 import { repair } from "../core/repair.ts";
 import type { CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
+import { entriesAfter } from "./entries-after.ts";
 import type { OpenSecret } from "./open.ts";
 import type { SecretFinding } from "./results/doctor.ts";
 import { person, workerName } from "./who.ts";
@@ -30,7 +33,23 @@ export async function attend(
     timeoutMs: followMs,
     reached: ({ state }) => ["idle", "grace", "retire", "halted"].includes(state.phase),
   }).finally(() => secret.wake([ref]));
-  return { ref, diagnoses: found, fixed: record.state.phase !== "halted", phase: record.state.phase };
+  const { phase } = record.state;
+  const left = diagnose(await examine(ref, ports), policy.attemptsMax);
+  if (phase !== "halted" && !needsRebuild(left)) return { ref, diagnoses: found, fixed: true, phase };
+  // The record is right, and what followed from it was taken back: the target did not go along.
+  const why = await failureSince(repaired, record, ports);
+  const advice = `It was tried, and did not help: ${why}. Remove the cause; then run it with --fix again.`;
+  const told = found.map((one) => (one.fix === undefined ? one : { ...one, advice }));
+  return { ref, diagnoses: told, fixed: false, phase };
+}
+
+/** How the audit calls what failed, was taken back, or waits for a person. */
+const failures = /\.failed$|^undo\.began$|^halted$/;
+
+/** Why nothing came of what followed from a repair. */
+async function failureSince(repaired: RotationRecord, now: RotationRecord, ports: Ports): Promise<string> {
+  const entries = await entriesAfter(repaired.audit.sequence, now, ports);
+  return entries.findLast(({ action }) => failures.test(action))?.detail ?? "the target does not go along";
 }
 
 function phaseOf({ record }: Examination): string | undefined {

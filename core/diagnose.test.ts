@@ -343,6 +343,7 @@ const table: Readonly<Record<string, readonly [Examination, readonly Diagnosis[]
         { check: "rights", ok: false, message: "no CREATEROLE" },
         { check: "fence", ok: false, message: "epoch 9", code: "superseded" },
         { check: "tls", ok: true, message: "verified" },
+        { check: "grant", ok: false, message: "no ADMIN", code: "admin-lacks-rights" },
       ],
     }),
     [
@@ -350,7 +351,14 @@ const table: Readonly<Record<string, readonly [Examination, readonly Diagnosis[]
         ailment: "not-ready",
         what: "rights: no CREATEROLE",
         fix: undefined,
-        advice: "Correct it at the target or in the manifest: the next rotation is refused until then.",
+        advice: "Correct it at the target or in the manifest. The next rotation is refused until then.",
+      },
+      {
+        ailment: "not-ready",
+        what: "grant: no ADMIN",
+        fix: undefined,
+        advice:
+          "Grant what the message names; `keyturn init` prints the SQL. The next rotation is refused until then.",
       },
     ],
   ],

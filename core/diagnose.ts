@@ -1,5 +1,6 @@
 import type { Ailment } from "./ailment.ts";
 import type { ChainFault } from "./audit.ts";
+import { KeyturnError } from "./errors.ts";
 import {
   behindBy,
   currentOf,
@@ -12,6 +13,7 @@ import {
 import type { Examination, TriedVersion } from "./examine.ts";
 import { revivedIn, strayMarks } from "./leftovers.ts";
 import type { RotationRecord, VersionMark } from "./record.ts";
+import type { Mark } from "./rotator.ts";
 import { isCompromised, rotationOf } from "./transition.ts";
 
 export interface Diagnosis {
@@ -149,12 +151,19 @@ function causeOf(seen: Examination, found: TriedVersion): string {
   const own = ownMarks(seen);
   const same = own.find(({ fingerprint }) => fingerprint === found.fingerprint);
   if (own.length === 0) return "its login is not there, or bears no mark: was it dropped?";
-  if (same === undefined)
-    return "the login holds another value: was the target restored from a backup, or a replica promoted?";
+  if (same === undefined) {
+    const leaked = own.some((mark) => mark.accepts && hasLeaked(seen, mark));
+    const other = leaked ? "a value that has leaked" : "another value";
+    return `the login holds ${other}: was the target restored from a backup, or a replica promoted?`;
+  }
   if (same.verb === "retire") return "it was cut off on purpose";
   return same.accepts
     ? "its password was changed behind Keyturn's back"
     : "its login was shut behind Keyturn's back";
+}
+
+function hasLeaked({ record }: Examination, { rotationId: version, fingerprint }: Mark): boolean {
+  return record !== undefined && isCompromised(record, { version, fingerprint });
 }
 
 function leftovers(seen: Examination): readonly Diagnosis[] {
@@ -165,10 +174,12 @@ function leftovers(seen: Examination): readonly Diagnosis[] {
     fix: "owes it again, until it is proven refused",
     advice: "Run it with --fix.",
   }));
-  for (const { login, rotationId } of strayMarks(seen)) {
+  for (const stray of strayMarks(seen)) {
+    const { login, rotationId } = stray;
+    const what = hasLeaked(seen, stray) ? `${rotationId}, which has leaked` : rotationId;
     revived.push({
       ailment: "revived",
-      what: `the target lets in ${login} by what was ${rotationId}, and nobody should be using it: was the target or the store restored from a backup, or the login opened by hand?`,
+      what: `the target lets in ${login} by what was ${what}, and nobody should be using it: was the target or the store restored from a backup, or the login opened by hand?`,
       fix: "owes it again, until it is proven refused",
       advice: "Run it with --fix.",
     });
@@ -229,8 +240,10 @@ function course({ ref, record }: Examination, attemptsMax: number): readonly Dia
 function surroundings({ chain, findings, unasked }: Examination): readonly Diagnosis[] {
   const found: Diagnosis[] = [];
   if (chain.fault !== undefined) found.push(brokenAudit(chain.fault));
-  for (const { check, message } of findings.filter(({ ok, code }) => !ok && code !== "superseded")) {
-    const advice = "Correct it at the target or in the manifest: the next rotation is refused until then.";
+  for (const { check, message, code } of findings.filter(({ ok, code }) => !ok && code !== "superseded")) {
+    const general = "Correct it at the target or in the manifest.";
+    const remedy = code === undefined ? general : new KeyturnError(code, message).remedy;
+    const advice = `${remedy} The next rotation is refused until then.`;
     found.push({ ailment: "not-ready", what: `${check}: ${message}`, fix: undefined, advice });
   }
   if (unasked !== undefined) {

@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { expect } from "vitest";
+import { parseDocument } from "yaml";
 import { openManifest } from "../cli/open.ts";
 import { type Ended, runKeyturn } from "./keyturn-command.ts";
 import type { PostgresServer } from "./postgres-server.ts";
@@ -16,6 +17,9 @@ const validators = new Map(
     ajv.compile(JSON.parse(readFileSync(join(schemas, name), "utf8"))),
   ]),
 );
+
+/** Times that a test can wait for. */
+const quick = { cacheTtl: "100ms", atLeast: "100ms", atMost: "300ms" };
 
 /** Whether a line of JSON is what the published schema of the command says, or else a failure. */
 export function expectToFit(command: string, line: string): void {
@@ -96,7 +100,22 @@ export class CommandPlace {
     const superuser = await this.#postgres.client();
     await superuser.query(sql);
     await superuser.end();
-    quicken(this.manifestPath, ref, { cacheTtl: "100ms", atLeast: "100ms", atMost: "300ms" });
+    quicken(this.manifestPath, ref, quick);
+  }
+
+  /** Adds a secret of one role with one password, in the same store and at the same database, with the same times. */
+  manage(ref: string, admin: string, config: Readonly<Record<string, unknown>>): void {
+    const { host, port, database, caPath } = this.#postgres;
+    const document = parseDocument(readFileSync(this.manifestPath, "utf8"));
+    document.setIn(["secrets", ref], {
+      store: "here",
+      type: "postgres-password",
+      config: { host, port, database, tls: { ca: caPath }, ...config },
+      admin: { secret: admin },
+      fleets: ["invoice-agents"],
+    });
+    writeFileSync(this.manifestPath, document.toString());
+    quicken(this.manifestPath, ref, quick);
   }
 
   /** What the store has as current. */

@@ -51,6 +51,8 @@ export interface PostgresServer {
   readonly logPath: string;
   /** A connected client, TLS verified; the superuser's unless a login is given. The caller ends it. */
   client(login?: PostgresLogin): Promise<pg.Client>;
+  /** Stops it in good order, waits for what is to be done with its files meanwhile, and starts it again. Whoever was connected is not any more. */
+  restart(meanwhile: () => Promise<void>): Promise<void>;
   /** Ends every process and removes every file. Twice is once. */
   stop(): Promise<void>;
   /** Sends a signal to every process of the server: a crash, a freeze, and its end. */
@@ -132,6 +134,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
           await client.query("SET log_statement = none; SET log_min_error_statement = panic");
         }
         return client;
+      },
+      restart: async (meanwhile) => {
+        await server.stop();
+        await meanwhile();
+        await server.start();
       },
       stop,
       kill: (signal) => {

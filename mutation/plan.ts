@@ -81,7 +81,11 @@ export const plans: readonly Plan[] = [
   { source: "core/roots-list.ts", tests: ["core/roots-list.test.ts"], leastPercent: 95 },
   { source: "core/verify-audit.ts", tests: ["core/verify-audit.test.ts"], leastPercent: 95 },
   { source: "core/verify-roots.ts", tests: ["core/verify-roots.test.ts"], leastPercent: 95 },
-  { source: "core/diagnose.ts", tests: ["core/diagnose.test.ts"], leastPercent: 95 },
+  {
+    source: "core/diagnose.ts",
+    tests: ["core/diagnose.test.ts", "core/diagnose-leaked.test.ts"],
+    leastPercent: 95,
+  },
   { source: "core/evidence.ts", tests: ["core/evidence.test.ts"], leastPercent: 95 },
   { source: "core/examine.ts", tests: ["core/examine.test.ts"], leastPercent: 95 },
   { source: "core/repair.ts", tests: ["core/repair-whole.test.ts"], leastPercent: 95 },

@@ -33,7 +33,7 @@ const SecretFinding = z.object({
       }),
     )
     .check(z.describe("worst first; empty: nothing is wrong")),
-  fixed: flag("its record was put right, and the work that follows from it was begun"),
+  fixed: flag("its record was put right, and what --fix could do something about is not found any more"),
   phase: z.optional(text("where it is after that")),
   error: z.optional(ErrorResult),
 });

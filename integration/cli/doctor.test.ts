@@ -11,8 +11,8 @@ import { startKeyturn } from "../keyturn-command.ts";
 import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /**
- * The doctor on a real PostgreSQL, as a person calls it. What it makes of a lost journal and of a restored database, the runbooks show, and what of a
- * replica that was promoted, promoted-replica.test.ts.
+ * The doctor on a real PostgreSQL, as a person calls it. What it makes of a database that was restored, and of a replica that was promoted, tests of their
+ * own show.
  */
 const ref = "billing/db";
 const adminPassword = "canary-doctor-admin-9Wb3";

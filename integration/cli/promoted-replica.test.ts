@@ -1,6 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { parseDocument } from "yaml";
 import { CommandPlace } from "../command-place.ts";
 import { type PostgresReplica, replicationRule, startReplica } from "../postgres-replica.ts";
 import { type PostgresServer, startPostgres } from "../postgres-server.ts";
@@ -51,9 +49,9 @@ beforeAll(async () => {
     CREATE ROLE own_admin LOGIN CREATEROLE PASSWORD '${adminPassword}';
     GRANT pg_signal_backend, pg_read_all_stats TO own_admin`);
   for (const ref of inTurn) await place.init(ref, ref.replace("/db", ""));
-  manage("one/db", "db-admin", { username: "one", create: true });
-  manage("own/admin", "own/admin", { username: "own_admin" });
-  manage("own/db", "own/admin", { username: "own", create: true });
+  place.manage("one/db", "db-admin", { username: "one", create: true });
+  place.manage("own/admin", "own/admin", { username: "own_admin" });
+  place.manage("own/db", "own/admin", { username: "own", create: true });
   quicken(place.manifestPath, "grace/db", { ...quick, atLeast: "1h", atMost: "2h" });
   await place.json(["import", "own/admin"], { input: `own_admin\n${adminPassword}\n` });
   await rotate(...inTurn, ...inPlace);
@@ -180,19 +178,4 @@ async function asSuperuser(sql: string): Promise<void> {
   const superuser = await (replica ?? primary).client();
   await superuser.query(sql);
   await superuser.end();
-}
-
-/** Adds a secret of one role with one password, at the address that the others have. */
-function manage(ref: string, admin: string, config: Readonly<Record<string, unknown>>): void {
-  const document = parseDocument(readFileSync(place.manifestPath, "utf8"));
-  const { owner: _, ...address } = document.toJS().secrets["once/db"].config;
-  document.setIn(["secrets", ref], {
-    store: "here",
-    type: "postgres-password",
-    config: { ...address, ...config },
-    admin: { secret: admin },
-    fleets: ["invoice-agents"],
-  });
-  writeFileSync(place.manifestPath, document.toString());
-  quicken(place.manifestPath, ref, quick);
 }

@@ -8,6 +8,7 @@ import { openManifest } from "../../cli/open.ts";
 import { request } from "../../core/operate.ts";
 import { halt } from "../../core/transition.ts";
 import { CommandPlace } from "../command-place.ts";
+import { backUp } from "../postgres-backup.ts";
 import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /** Each runbook's commands, run as they are written, in the situation that the page is about. */
@@ -170,10 +171,12 @@ describe("in its situation", () => {
 
   test("restored-database", async () => {
     const stale = await place.current(ref);
-    const backup = await rolesOf(owner);
+    const yesterday = await backUp(postgres);
     await place.json(["rotate", ref, "--wait"]);
     const current = await place.current(ref);
-    await restore(backup);
+    await superuser.end();
+    await yesterday.restore();
+    superuser = await postgres.client();
     expect(await place.logsIn(stale)).toBe(true);
     expect(await place.logsIn(current)).toBe(false);
     const [found] = await walk(linesOf("restored-database.md"));
@@ -205,36 +208,3 @@ test("every runbook was walked", () => {
   const contents = readFileSync(join(folder, "README.md"), "utf8");
   for (const page of pages) expect(contents).toContain(`(${page})`);
 });
-
-interface RoleBackup {
-  readonly rolname: string;
-  readonly rolcanlogin: boolean;
-  readonly rolpassword: string | null;
-  readonly remark: string | null;
-}
-
-/** What a backup of the cluster has of an owner's logins. */
-async function rolesOf(name: string): Promise<readonly RoleBackup[]> {
-  const { rows } = await superuser.query<RoleBackup>(
-    `SELECT rolname, rolcanlogin, rolpassword, shobj_description(oid, 'pg_authid') AS remark
-     FROM pg_authid WHERE rolname IN ($1, $2)`,
-    [`${name}_a`, `${name}_b`],
-  );
-  return rows;
-}
-
-async function restore(roles: readonly RoleBackup[]): Promise<void> {
-  const known = new Map(roles.map((role) => [role.rolname, role]));
-  for (const rolname of [`${owner}_a`, `${owner}_b`]) {
-    const role = known.get(rolname);
-    if (role === undefined) {
-      await superuser.query(`DROP ROLE IF EXISTS ${rolname}`);
-      continue;
-    }
-    const password = role.rolpassword === null ? "NULL" : superuser.escapeLiteral(role.rolpassword);
-    const login = role.rolcanlogin ? "LOGIN" : "NOLOGIN";
-    await superuser.query(`ALTER ROLE ${rolname} ${login} PASSWORD ${password}`);
-    const remark = role.remark === null ? "NULL" : superuser.escapeLiteral(role.remark);
-    await superuser.query(`COMMENT ON ROLE ${rolname} IS ${remark}`);
-  }
-}

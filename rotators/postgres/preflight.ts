@@ -79,10 +79,12 @@ function ownerFinding(
   const mark = readFence(ownerComment ?? "");
   const imported = mark?.verb === "set" && mark.ref === fence.ref && mark.installation === fence.installation;
   const wrong = owner?.filter((trait) => trait !== "LOGIN" || !(imported || adopting === name));
-  const no = wrong === undefined ? "does not exist" : `must not be ${wrong.join(", ")}`;
+  const missing = "does not exist: the SQL that `keyturn init` prints makes it";
+  const no = wrong === undefined ? missing : `must not be ${wrong.join(", ")}`;
   const hint = wrong?.includes("LOGIN") === true ? "; where a fleet logs in as it, `keyturn import` it" : "";
   const who = owner?.includes("LOGIN") === true ? "is the login that is imported" : "nobody logs in as it";
-  return finding("owner", "config-invalid", wrong?.length === 0, {
+  const code = wrong === undefined ? "admin-lacks-rights" : "config-invalid";
+  return finding("owner", code, wrong?.length === 0, {
     yes: `the owner role ${name} exists, and ${who}`,
     no: `the owner role ${name} ${no}${hint}`,
   });

@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { diagnose } from "./diagnose.ts";
+import { marked, print, recorded, seen, tried } from "./examination.contract.ts";
+import type { RotationRecord } from "./record.ts";
+
+/** A current that is refused, while the login holds an older value. */
+function told({ accepts, compromised }: { accepts: boolean } & Pick<RotationRecord, "compromised">) {
+  const examination = seen({
+    tried: [tried("v1", "current", "refused")],
+    marks: [marked("v0", { accepts })],
+    record: recorded({ compromised }),
+  });
+  return diagnose(examination, 3).map(({ what }) => what);
+}
+
+const leaked = [{ ...print("v0"), reportedBy: "ann", at: 1 }];
+
+test("of what came back to life it is said that it has leaked", () => {
+  expect(told({ accepts: true, compromised: leaked })).toEqual([
+    expect.stringContaining("the login holds a value that has leaked: was the target restored"),
+    expect.stringContaining("by what was v0, which has leaked, and nobody should be using it"),
+  ]);
+});
+
+test("of what has not leaked it is not said", () => {
+  expect(told({ accepts: true, compromised: [] })).toEqual([
+    expect.stringContaining("the login holds another value: was the target restored"),
+    expect.stringContaining("by what was v0, and nobody should be using it"),
+  ]);
+});
+
+test("nor of a login that lets nobody in", () => {
+  expect(told({ accepts: false, compromised: leaked })).toEqual([
+    expect.stringContaining("the login holds another value: was the target restored"),
+  ]);
+});
