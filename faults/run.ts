@@ -70,8 +70,10 @@ export async function run(
   };
   const decide = async (boundary: Boundary): Promise<Fate | undefined> => {
     calls += 1;
+    // A worker may make several at once: each keeps its own number.
+    const call = calls;
     await world.pass(boundary);
-    if (calls !== number) return "go on";
+    if (call !== number) return "go on";
     what = boundary.what;
     await happen().then(struck.resolve, struck.reject);
     switch (fault) {
