@@ -171,6 +171,32 @@ describe("an agent on AWS", () => {
   });
 });
 
+describe("a process", () => {
+  it("that closes its clients at its end says of each that it leaves, and ends", async () => {
+    await using world = await setUp();
+    const options = JSON.stringify(world.fake.options);
+    const program = `
+      import { connect } from ${JSON.stringify(import.meta.resolve("./index.ts"))};
+      const names = Array.from({ length: 10 }, (_, index) => "host-" + index);
+      const clients = await Promise.all(names.map(async (agent) => {
+        const client = await connect({ aws: ${options}, fleet: "${fleet}", agent });
+        const { version } = await client.getSecret("${ref}");
+        client.used("${ref}", version);
+        return client;
+      }));
+      await Promise.all(clients.map((client) => client.close()));
+      console.log("closed");`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", program]);
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+    const [code] = await once(child, "exit");
+    expect([code, output.trim()]).toEqual([0, "closed"]);
+    for (let index = 0; index < 10; index += 1) {
+      expect(world.service.lastReport(`${principal}/host-${index}`, ref)).toMatchObject({ leaving: true });
+    }
+  });
+});
+
 describe("a read", () => {
   it("of what is not the fleet's is refused, and asked for once more: the manifest may have changed", async () => {
     await using world = await setUp();

@@ -16,7 +16,8 @@ const firstBeatMs = 5_000;
 const beatMinMs = 20;
 const beatMaxMs = 60_000;
 const retryBaseMs = 200;
-const leaveWithinMs = 1_000;
+/** A bus that throttles is asked again within it. */
+const leaveWithinMs = 3_000;
 /** Keeps one request well below what a service accepts. */
 const batchMax = 500;
 

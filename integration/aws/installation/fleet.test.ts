@@ -11,6 +11,7 @@ import { begun, current, letsIn, record, rotateSecret, tick } from "./stage.ts";
 const { aws, postgres } = inject("installation");
 const [installation, fleet, ref] = ["shown", "web", "fleet/db"];
 const [processCount, hostsEach, cacheTtlMs] = [5, 10, 24_000];
+/** Besides those of one process that ends before anything is rotated. */
 const hostCount = processCount * hostsEach;
 
 const { host, port, ca, superuser } = postgres;
@@ -55,19 +56,19 @@ function uses({ adopted, inUse }: AgentState, version: string): boolean {
   return adopted === version && inUse.every((one) => one === version);
 }
 
-/** All hosts say that they use this and nothing else, and the server has their sessions. */
-async function allUse(value: Value): Promise<void> {
+/** All hosts say that they use this and nothing else, and the server has their sessions. Those that have left are not of them. */
+async function allUse(value: Value, { hosts = hostCount, left = 0 } = {}): Promise<void> {
   const stand = async () => {
     const agents = await journal.agents(ref);
     return {
-      known: agents.length,
-      using: agents.filter((one) => uses(one, value.version)).length,
+      left: agents.filter(({ leaving }) => leaving === true).length,
+      using: agents.filter((one) => one.leaving !== true && uses(one, value.version)).length,
       sessions: await sessionsOf(value),
     };
   };
   await expect
     .poll(stand, { timeout: 90_000, interval: 250 })
-    .toEqual({ known: hostCount, using: hostCount, sessions: hostCount });
+    .toEqual({ left, using: hosts, sessions: hosts });
 }
 
 /** How long after a moment the hosts had a version: half of them, and all. */
@@ -102,24 +103,30 @@ async function nothingFailed(): Promise<void> {
   expect(done).toBeGreaterThan(hostCount);
 }
 
-test("50 hosts enrol at the installation, each with a queue of its own, and log in with what they read", async () => {
+test("hosts enrol at the installation, each with a queue of its own, and log in with what they read", async () => {
   first = await begun(ref);
-  for (let index = 0; index < processCount; index += 1) hosts.start(`p${index}`, hostsEach);
-  await allUse(first);
-  expect(hosts.hosts()).toHaveLength(hostCount);
+  for (let index = 0; index <= processCount; index += 1) hosts.start(`p${index}`, hostsEach);
+  const all = hostCount + hostsEach;
+  await allUse(first, { hosts: all });
+  expect(hosts.hosts()).toHaveLength(all);
   const QueueNamePrefix = `keyturn-${installation}-${fleet}-`;
   const { QueueUrls } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix, MaxResults: 1000 }));
-  expect(QueueUrls).toHaveLength(hostCount);
+  expect(QueueUrls).toHaveLength(all);
   await nothingFailed();
 }, 300_000);
 
-test("RotateSecret, four invocations, an event: all adopt and release, the tick retires, the old value is refused, and no query fails", async () => {
+test("hosts that end say so, and have no session any more", async () => {
+  expect(await hosts.end(hosts.children.splice(processCount))).toEqual([0]);
+  await allUse(first, { left: hostsEach });
+}, 300_000);
+
+test("RotateSecret, four invocations, an event: all 50 adopt and release, nobody waits for who has left, the tick retires, the old value is refused, and no query fails", async () => {
   const before = await now();
   const token = randomUUID();
   await rotateSecret(ref, token);
   const after = await now();
   expect(after.version).toBe(token);
-  await allUse(after);
+  await allUse(after, { left: hostsEach });
   const { median, last } = lagsSince(await since(token));
   console.log(`adoption at ${hostCount} hosts by the event: median ${median} ms, last ${last} ms`);
   // By the pulse alone half of them would have it after six seconds.

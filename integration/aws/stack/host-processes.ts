@@ -78,10 +78,11 @@ export class HostProcesses {
     return { done: sum("done"), failed: sum("failed") };
   }
 
-  /** Asks the processes to end, and waits until they have. */
-  async end(children: readonly ChildProcess[] = this.children): Promise<void> {
+  /** Asks the processes to end, waits until they have, and gives their exit codes. */
+  async end(children: readonly ChildProcess[] = this.children): Promise<readonly (number | null)[]> {
     for (const child of children) child.stdin?.end();
     await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
+    return children.map(({ exitCode }) => exitCode);
   }
 
   kill(): void {
