@@ -103,13 +103,13 @@ export class CommandPlace {
     quicken(this.manifestPath, ref, quick);
   }
 
-  /** Adds a secret of one role with one password, in the same store and at the same database, with the same times. */
+  /** Adds a secret in the same store and at the same database, with the same times: of an owner's two logins, or of one role with one password. */
   manage(ref: string, admin: string, config: Readonly<Record<string, unknown>>): void {
     const { host, port, database, caPath } = this.#postgres;
     const document = parseDocument(readFileSync(this.manifestPath, "utf8"));
     document.setIn(["secrets", ref], {
       store: "here",
-      type: "postgres-password",
+      type: "owner" in config ? "postgres-alternating" : "postgres-password",
       config: { host, port, database, tls: { ca: caPath }, ...config },
       admin: { secret: admin },
       fleets: ["invoice-agents"],

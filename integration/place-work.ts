@@ -70,20 +70,25 @@ export async function dieAt(ports: Ports, ref: string, [when, step]: Death): Pro
   throw new Error(`${ref} came to its end before a worker could die ${when} ${step}`);
 }
 
-/** Works on a secret until there is nothing left to do. */
-export function settle(ports: Ports, ref: string): Promise<RotationRecord> {
-  return toTheEnd(ports, ref, { worker: "tester", isGone: () => true });
+/** Works on a secret until there is nothing left to do, or until it is in that phase. */
+export function settle(
+  ports: Ports,
+  ref: string,
+  phase?: RotationRecord["state"]["phase"],
+): Promise<RotationRecord> {
+  return toTheEnd(ports, ref, { worker: "tester", isGone: () => true }, phase);
 }
 
 async function toTheEnd(
   ports: Ports,
   ref: string,
   options: Parameters<typeof reconcile>[2],
+  phase?: RotationRecord["state"]["phase"],
 ): Promise<RotationRecord> {
   for (const giveUpAt = performance.now() + 60_000; ; ) {
     const { until, record, result } = await reconcile(ref, ports, options);
     const wait = (until ?? Number.POSITIVE_INFINITY) - ports.clock.now();
-    if (result === "waiting" && wait > scheduledMs) return record;
+    if (result === "waiting" && (wait > scheduledMs || record.state.phase === phase)) return record;
     if (performance.now() > giveUpAt) throw new Error(`${ref} does not come to rest: ${record.state.phase}`);
     await sleep(Math.min(200, Math.max(5, wait)));
   }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { diagnose } from "./diagnose.ts";
-import { marked, print, recorded, seen, tried } from "./examination.contract.ts";
+import { lost, marked, print, recorded, seen, tried } from "./examination.contract.ts";
 import type { RotationRecord } from "./record.ts";
 
 /** A current that is refused, while the login holds an older value. */
@@ -33,4 +33,18 @@ test("nor of a login that lets nobody in", () => {
   expect(told({ accepts: false, compromised: leaked })).toEqual([
     expect.stringContaining("the login holds another value: was the target restored"),
   ]);
+});
+
+const candidate = [tried("v1", "current", "refused"), tried("v2", "pending")];
+
+test("a login that holds a candidate is said to, where nobody goes on with it", () => {
+  const lostJournal = seen({ ...lost, tried: candidate, marks: [marked("v2")] });
+  expect(diagnose(lostJournal, 3)[1]?.what).toBe(
+    "the target refuses current: the login holds the candidate of a rotation that nobody goes on with",
+  );
+});
+
+test("one that holds another value than the candidate's does not", () => {
+  const lostJournal = seen({ ...lost, tried: candidate, marks: [marked("v0")] });
+  expect(diagnose(lostJournal, 3)[1]?.what).toContain("the login holds another value");
 });
