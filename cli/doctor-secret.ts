@@ -2,7 +2,7 @@ import { diagnose, needsRebuild } from "../core/diagnose.ts";
 import { type Examination, examine } from "../core/examine.ts";
 import type { Ports } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
-import { repair } from "../core/repair.ts";
+import { rememberAll, repair } from "../core/repair.ts";
 import type { CommandContext } from "./command.ts";
 import { drive } from "./drive.ts";
 import { entriesAfter } from "./entries-after.ts";
@@ -23,6 +23,7 @@ export async function attend(
   const { ref, policy } = managed;
   const seen = await examine(ref, ports);
   const found = diagnose(seen, policy.attemptsMax).map((one) => ({ ...one }));
+  if (fixes) await rememberAll(seen, ports);
   const repaired = fixes ? await repair(seen, ports, person()) : undefined;
   if (repaired === undefined) return { ref, diagnoses: found, fixed: false, phase: phaseOf(seen) };
   await secret.wake([ref]);

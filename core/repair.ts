@@ -52,8 +52,8 @@ export async function repair(
   return (await commit(ports, seen.revision, due, by)).record;
 }
 
-/** A journal that was lost took the fingerprints with it by which a leak is found. */
-async function rememberAll({ ref, tried }: Examination, ports: Ports): Promise<void> {
+/** Remembers what can be read: a journal that was lost took the fingerprints with it by which a leak is found, and one that was damaged some of them. */
+export async function rememberAll({ ref, tried }: Examination, ports: Ports): Promise<void> {
   const rotator = await ports.rotators.load(managedSecret(ports, ref).type);
   for (const { version } of tried) {
     const stored = await ports.store.read(ref, { version });

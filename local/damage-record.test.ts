@@ -6,9 +6,10 @@ import { newRecord, type RotationRecord } from "../core/record.ts";
 import { Secret } from "../core/secret.ts";
 import { chanceFrom } from "./chance.ts";
 import { systemClock } from "./clock.ts";
-import { temporaryFolder } from "./folder.contract.ts";
+import { temporaryFolder, temporaryStore } from "./folder.contract.ts";
 import { openJournal } from "./journal.ts";
 import { Keyring } from "./keyring.ts";
+import { damagedParts, renewParts } from "./renew.ts";
 import { localSecretStore, openSecretsFile } from "./secret-store.ts";
 
 const ref = "app/db";
@@ -111,6 +112,36 @@ describe("what reads like an empty place, though something was there", () => {
     });
     await expect(journal.identify(["k1:abb"])).rejects.toMatchObject({ code: "data-broken" });
   });
+});
+
+test("fingerprints that were changed are dropped, and nothing else of the journal is", async () => {
+  const { local, options } = await temporaryStore();
+  await local.journal.save(record, undefined);
+  for (const version of ["v1", "v2", "v3"])
+    await local.journal.remember(ref, version, { password: `k1:${version}` });
+  await local.close();
+  {
+    using file = new DatabaseSync(join(options.path, "journal.db"));
+    file.exec("UPDATE fingerprints SET version = 'v9' WHERE version = 'v1'");
+    file.exec(
+      "UPDATE fingerprints SET checksum = 'A' || substr(checksum, 2, 20) || '!' WHERE version = 'v2'",
+    );
+  }
+  expect(await damagedParts(options.path)).toEqual([
+    {
+      name: "fingerprints in journal.db",
+      problem: expect.stringContaining("is not as it was saved"),
+      loses: expect.stringContaining("that a leak of the value is recognised"),
+    },
+  ]);
+
+  expect(await renewParts(options.path, 0)).toEqual([]);
+  expect(await damagedParts(options.path)).toEqual([]);
+  using journal = await openJournal(join(options.path, "journal.db"), false);
+  expect(await journal.load(ref)).toEqual({ record, revision: 1 });
+  expect(await journal.identify(["k1:v1", "k1:v2", "k1:v3"])).toEqual([
+    { ref, version: "v3", field: "password" },
+  ]);
 });
 
 describe("a write-ahead log that was cut, or has a bit turned over", () => {

@@ -28,6 +28,7 @@ const migrations = [
 
 const dueSql = "SELECT ref FROM records WHERE due_at <= ? ORDER BY due_at, ref LIMIT ?";
 const nextDueSql = "SELECT min(due_at) AS due_at FROM records WHERE due_at IS NOT NULL";
+const fingerprintsSql = "SELECT * FROM fingerprints";
 const identifySql = "SELECT * FROM fingerprints WHERE fingerprint = ?";
 
 /** What these ask must cost by what they find; a test looks at SQLite's plans for them. */
@@ -36,6 +37,8 @@ export const indexedQueries = [dueSql, nextDueSql, identifySql] as const;
 export interface LocalJournal extends Journal, Disposable {
   /** Reads every fingerprint: `data-broken` names one that is not as it was saved. A record says so by itself, when it is loaded. */
   assertWhole(): Promise<void>;
+  /** Drops the fingerprints that are not as they were saved: what is left can be relied on. */
+  dropChanged(): Promise<void>;
 }
 
 /** Records, agents' reports and fingerprints in a SQLite file. */
@@ -50,8 +53,9 @@ export async function openJournal(path: string, create: boolean): Promise<LocalJ
     ...fingerprintsIn(database),
     assertWhole: () =>
       database.read(() => {
-        for (const row of database.rows("SELECT * FROM fingerprints")) assertAsRemembered(row, database);
+        for (const row of database.rows(fingerprintsSql)) assertAsRemembered(row, database);
       }),
+    dropChanged: () => database.write(() => dropChanged(database)),
     [Symbol.dispose]: () => {
       reports.close();
       database.close();
@@ -223,15 +227,34 @@ function fingerprintsIn(database: Database): Pick<Journal, "remember" | "identif
 
 /** A fingerprint that a disk has changed finds nothing any more, and nobody notices until it is looked for. */
 function assertAsRemembered(row: Row, database: Database) {
-  const found = { ref: row.text("ref"), version: row.text("version"), field: row.text("field") };
+  const { ref, version, field } = rememberedIn(row);
+  if (isAsRemembered(row)) return { ref, version, field };
+  const message = `the fingerprint of ${field} in version ${version} of ${ref} is not as it was saved`;
+  throw broken(database, message);
+}
+
+function dropChanged(database: Database): void {
+  for (const row of database.rows(fingerprintsSql)) {
+    if (isAsRemembered(row)) continue;
+    const { fingerprint, ref, version, field } = rememberedIn(row);
+    const where = "fingerprint = ? AND ref = ? AND version = ? AND field = ?";
+    database.run(`DELETE FROM fingerprints WHERE ${where}`, fingerprint, ref, version, field);
+  }
+}
+
+function isAsRemembered(row: Row): boolean {
   const kept = row.text("checksum");
-  const { ref, version, field } = found;
-  if (kept !== "" && kept !== checksum([row.text("fingerprint"), ref, version, field]))
-    throw broken(
-      database,
-      `the fingerprint of ${field} in version ${version} of ${ref} is not as it was saved`,
-    );
-  return found;
+  const { fingerprint, ref, version, field } = rememberedIn(row);
+  return kept === "" || kept === checksum([fingerprint, ref, version, field]);
+}
+
+function rememberedIn(row: Row) {
+  return {
+    fingerprint: row.text("fingerprint"),
+    ref: row.text("ref"),
+    version: row.text("version"),
+    field: row.text("field"),
+  };
 }
 
 function broken(database: Database, message: string): KeyturnError {

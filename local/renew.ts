@@ -20,24 +20,13 @@ export interface DamagedPart {
   readonly loses: string;
 }
 
-async function openWholeJournal(path: string, isNew: boolean): Promise<LocalJournal> {
-  const journal = await openJournal(path, isNew);
-  try {
-    await journal.assertWhole();
-    return journal;
-  } catch (thrown) {
-    journal[Symbol.dispose]();
-    throw thrown;
-  }
-}
-
 /** What can be made anew without losing a credential. The secrets themselves cannot: they come from a backup only. */
 const parts = [
   {
     name: "journal.db",
     loses:
       "how far each rotation had come: the doctor makes it anew from the store, the audit and the targets",
-    open: openWholeJournal,
+    open: openJournal,
   },
   {
     name: "events.db",
@@ -58,6 +47,12 @@ const parts = [
   },
 ] as const;
 
+/** A part of the journal of which single rows can be dropped: nothing else in the file depends on them. */
+const fingerprints = {
+  name: "fingerprints in journal.db",
+  loses: "that a leak of the value is recognised, until the doctor remembers it again, from the store",
+} as const;
+
 /**
  * Looks at the parts of a store's folder, each of them as a whole. A folder without secrets is no store, and nothing is said of it here;
  * damaged secrets are thrown, for nothing but a backup brings them back.
@@ -75,13 +70,16 @@ export async function damagedParts(folder: string): Promise<readonly DamagedPart
       await Database.check(path);
     });
     if (problem !== undefined) damaged.push({ name, problem, loses });
+    if (name !== "journal.db" || problem !== undefined) continue;
+    const changed = await problemOf(() => inJournal(path, (journal) => journal.assertWhole()));
+    if (changed !== undefined) damaged.push({ ...fingerprints, problem: changed });
   }
   return damaged;
 }
 
 /**
  * Moves what is damaged aside, where it stays for whoever wants to look, and makes it anew, empty. Gives the names under which the old
- * ones are kept, of those that were there.
+ * ones are kept, of those that were there. Of fingerprints only those are dropped that were changed.
  */
 export async function renewParts(folder: string, now: number): Promise<readonly string[]> {
   const kept: string[] = [];
@@ -96,7 +94,14 @@ export async function renewParts(folder: string, now: number): Promise<readonly 
     }
     (await open(join(folder, name), true))[Symbol.dispose]();
   }
+  if (damaged.has(fingerprints.name))
+    await inJournal(join(folder, "journal.db"), (journal) => journal.dropChanged());
   return kept;
+}
+
+async function inJournal(path: string, work: (journal: LocalJournal) => Promise<void>): Promise<void> {
+  using journal = await openJournal(path, false);
+  await work(journal);
 }
 
 /** Damage is a finding; an outage, or a file of a newer Keyturn, is not for us to mend. */

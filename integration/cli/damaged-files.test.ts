@@ -8,6 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import type pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { CommandPlace } from "../command-place.ts";
@@ -108,6 +109,36 @@ test("a bit of a record: the doctor says what to do, and nothing is done before"
   damage("journal.db", (path) => renameSync(path, `${path}.aside`));
   await expectMended(before);
 });
+
+test("a bit of a fingerprint: it alone is dropped, and its value is remembered again, so that a leak of it is found", async () => {
+  const before = await place.current(ref);
+  const saved = journalRows();
+  damage("journal.db", (path) => {
+    using file = new DatabaseSync(path);
+    file.exec("UPDATE fingerprints SET field = 'passwore'");
+  });
+  expect(await place.json(["doctor"], { code: 6 })).toMatchObject({
+    stores: [{ damaged: [{ part: "fingerprints in journal.db" }] }],
+    secrets: [{ diagnoses: [] }],
+  });
+  expect(await place.json(["doctor", "--fix"])).toMatchObject({ healthy: true, stores: [{ keptAside: [] }] });
+  expect(await place.json(["doctor"])).toMatchObject({ healthy: true });
+  expect(journalRows().record).toEqual(saved.record);
+  expect(journalRows().fingerprints.length).toBeGreaterThan(0);
+  expect(saved.fingerprints).toEqual(expect.arrayContaining(journalRows().fingerprints));
+
+  const leaked = await place.keyturn(["revoke", "--leaked", "--json"], `it says ${before.password} here\n`);
+  expect(leaked).toMatchObject({ code: 0, stdout: expect.stringContaining(ref) });
+  expect(await place.logsIn(before)).toBe(false);
+  expect(await place.logsIn(await place.current(ref))).toBe(true);
+});
+
+/** The record of the secret as it is saved, and what is remembered of its values. */
+function journalRows() {
+  using file = new DatabaseSync(pathOf("journal.db"));
+  const rows = (sql: string) => file.prepare(sql).all();
+  return { record: rows("SELECT * FROM records"), fingerprints: rows("SELECT * FROM fingerprints") };
+}
 
 /** By the doctor, without another value anywhere. */
 async function expectMended(before: { username: string; password: string }): Promise<void> {
