@@ -12,7 +12,9 @@ const hour = 3_600_000;
 
 /** A secret with a first value, whose next rotation is due by its schedule, and others are asked to begin it. */
 async function due() {
-  const { ports, clock, lines, managed } = memoryPorts(modelTarget().bothLive);
+  const { ports, clock, lines, managed } = memoryPorts(modelTarget().bothLive, {
+    policy: { graceAtMostMs: 2_000 },
+  });
   await request(ref, ports, { kind: "rotate", by: "tester" });
   await reconcile(ref, ports, { worker: "worker" });
   Object.assign(managed.policy, { schedule: every(hour) });
@@ -54,6 +56,34 @@ test("a wish that is there keeps who wished it, and when", async () => {
   await work(async () => true);
   expect((await recorded())?.wish).toEqual({ kind: "rotate", requestedBy: "schedule", at: first });
   expect(await ports.journal.due(clock.now(), 9)).toEqual([]);
+});
+
+test("of several workers at one moment one asks, and nobody asks again before it is time", async () => {
+  const { work, asked, clock, ports } = await due();
+  const works = await Promise.all([1, 2, 3].map(() => work(async () => true)));
+  expect(asked).toHaveLength(1);
+  const until = works[0]?.until ?? Number.NaN;
+  expect(works.map((one) => one.until)).toEqual([until, until, until]);
+  clock.advance(until - clock.now() - 1);
+  const revision = (await ports.journal.load(ref))?.revision;
+  expect(await work(async () => true)).toMatchObject({ result: "waiting", until });
+  expect((await ports.journal.load(ref))?.revision).toBe(revision);
+  clock.advance(1);
+  await work(async () => true);
+  expect(asked).toHaveLength(2);
+});
+
+test("what was wished for while another rotation was under way is asked for as soon as that has ended", async () => {
+  const { work, asked, ports, clock, recorded } = await due();
+  await work(async () => false);
+  await request(ref, ports, { kind: "rotate", by: "somebody" });
+  asked.length = 0;
+  for (let turn = 0; turn < 50 && asked.length === 0; turn += 1) {
+    const { until = clock.now() } = await work(async () => true);
+    if (asked.length === 0) clock.advance(Math.max(1, until - clock.now()));
+  }
+  expect(asked).toMatchObject([{ wish: { requestedBy: "somebody" } }]);
+  expect((await recorded())?.state.phase).toBe("idle");
 });
 
 test("what others have made of it meanwhile is what is answered", async () => {

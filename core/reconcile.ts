@@ -126,6 +126,10 @@ class Run {
         return this.#rest(loaded, record, action.until);
       case "change":
         if (this.#begin !== undefined && beginsByItself(action)?.kind === "rotate") {
+          const { wish, lease, dueAt } = record;
+          // Somebody has asked for it already, or is about to.
+          const isAsked = wish !== undefined && lease === undefined && dueAt !== null && dueAt > clock.now();
+          if (isAsked) return this.#rest(loaded, record, dueAt);
           return this.#beginElsewhere(loaded, record, action.transition, this.#begin);
         }
         // Before anything is waited for: others who ask meanwhile must find it counted.
