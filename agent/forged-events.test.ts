@@ -103,6 +103,7 @@ test("forged, repeated, reordered and late events are a reason to read, and noth
       expect(service.calls.filter((call) => /passwd|other/.test(call))).toEqual([]);
       await client.close();
     }),
-    { numRuns: 150, seed: Number(process.env.SEED ?? 7), interruptAfterTimeLimit: 4_000 },
+    // No clock ends it early: what was not tried has not passed.
+    { numRuns: 100, seed: Number(process.env.SEED ?? 7), endOnFailure: true },
   );
 });

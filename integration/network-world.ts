@@ -19,7 +19,7 @@ export type Trace = NonNullable<ReconcileOptions["trace"]>;
 export interface NetworkWorld extends AsyncDisposable {
   readonly proxy: TcpProxy;
   readonly ports: Ports;
-  ask(kind: Extract<Request["kind"], "rotate" | "cancel" | "retire">): Promise<void>;
+  ask(kind: Extract<Request["kind"], "rotate" | "cancel" | "rollback" | "retire">): Promise<void>;
   /** Works until there is nothing left to do. */
   settle(trace?: Trace): Promise<RotationRecord>;
   /** Carries out the next step in a run of its own, which has nothing open from before, and says which it was; undefined: there is none. */

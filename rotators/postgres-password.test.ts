@@ -290,6 +290,23 @@ describe("an import", () => {
   });
 });
 
+test("the dry run of an import finds what could not be set back, and what is another's", async () => {
+  const [target, steps] = await arrange();
+  await target.superuser.query(`CREATE ROLE "${target.username}" LOGIN;
+    GRANT "${target.username}" TO "${target.administrator.username}" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`);
+  const failing = async (value: Secret) =>
+    (await steps.run(0, value, {}, (context) => rotator.preflight(context, value)))
+      .filter(({ ok }) => !ok)
+      .map(({ check, code: what, message }) => `${check}: ${what}: ${message}`);
+  expect(await failing(secretOf(target.username, "plain"))).toEqual([]);
+  expect(await failing(secretOf(target.username, "a\u00A0b"))).toEqual([
+    "import: credential-invalid: password: has a space other than the plain one; give the role another one by hand",
+  ]);
+  expect(await failing(secretOf("other", "plain"))).toEqual([
+    `import: credential-invalid: the value is of role other, the manifest says ${target.username}`,
+  ]);
+});
+
 test("the dry run says what is missing, and changes nothing", async () => {
   const [target, steps] = await arrange();
   const { superuser, username, administrator, config } = target;

@@ -21,13 +21,12 @@ afterAll(async () => {
   await server.stop();
 });
 
-async function arrange(options: { owner?: string } = {}): Promise<[PostgresTarget, Steps]> {
-  const target = await createTarget(server, options);
+async function arrange(): Promise<[PostgresTarget, Steps]> {
+  const target = await createTarget(server);
   return [target, new Steps(rotator, target)];
 }
 
 const passwords: readonly { name: string; value: string; mustBe: string }[] = nasty.passwords;
-const usernames: readonly { name: string; value: string; mustBe: string }[] = nasty.usernames;
 
 function withPassword(value: Secret, password: string): Secret {
   return new Secret(JSON.stringify({ ...JSON.parse(value.reveal()), password }));
@@ -50,25 +49,6 @@ test.each(passwords)("a stored password: $name", async ({ value, mustBe }) => {
   expect(await steps.refused(withPassword(pending, `${value}x`))).toBe("refused");
 });
 
-test.each(usernames)("an owner role's name: $name", async ({ value: owner, mustBe }) => {
-  if (mustBe.startsWith("refused")) {
-    const config = { host: "localhost", database: "postgres", owner };
-    expect(() => rotator.checkConfig(config)).toThrow(/owner: /);
-    return;
-  }
-  const [target, steps] = await arrange({ owner });
-  const one = await steps.first();
-  const two = await steps.create(one);
-  await steps.set(2, two, one);
-  await steps.test(2, two, one);
-  const agent = await target.client(two);
-  expect((await agent.query("SELECT current_user AS me")).rows).toEqual([{ me: owner }]);
-  await steps.retire(3, one);
-  expect(await steps.refused(one)).toBe("refused");
-  expect((await steps.preflight()).filter(({ ok }) => !ok)).toEqual([]);
-  await agent.end();
-});
-
 test.each(passwords)("the stored password of one role: $name", async ({ value, mustBe }) => {
   const target = await createPasswordTarget(server);
   const steps = new Steps(passwordRotator, target);
@@ -86,24 +66,4 @@ test.each(passwords)("the stored password of one role: $name", async ({ value, m
   expect(await steps.refused(pending)).toBe("refused");
   await steps.set(3, pending, next);
   expect(await steps.refused(pending)).toBe("accepted");
-});
-
-test.each(usernames)("one role's name: $name", async ({ value: username, mustBe }) => {
-  if (mustBe.startsWith("refused")) {
-    const config = { host: "localhost", database: "postgres", username };
-    expect(() => passwordRotator.checkConfig(config)).toThrow(/username: /);
-    return;
-  }
-  // The name itself is an owner role's by now.
-  const target = await createPasswordTarget(server, { username: `${username.slice(0, -1)}1` });
-  const steps = new Steps(passwordRotator, target);
-  const one = await steps.first();
-  const agent = await target.client(one);
-  const two = await steps.create(one);
-  await steps.set(2, two, one);
-  await steps.test(2, two, one);
-  expect((await steps.retire(3, one)).sessionsEnded).toBe(1);
-  expect(await steps.refused(one)).toBe("refused");
-  expect((await steps.preflight()).filter(({ ok }) => !ok)).toEqual([]);
-  await agent.end().catch(() => undefined);
 });

@@ -1,9 +1,10 @@
 import type { Finding, StepContext } from "../../core/rotator.ts";
-import type { Admin, Connection } from "./config.ts";
+import type { Admin, Connection, Credential } from "./config.ts";
 import type { Session } from "./connection.ts";
 import { readFence } from "./fence.ts";
 import { fenceRoleOf, literal, markerOf } from "./names.ts";
 import { isSelf, placeOf } from "./password-fence.ts";
+import { passwordProblem } from "./scram.ts";
 import { administersRole, finding, lookAtServer } from "./server-findings.ts";
 
 type Context = StepContext<Connection & { readonly username: string; readonly create: boolean }, Admin>;
@@ -25,7 +26,7 @@ interface Facts {
 /** Looks at everything that a rotation will need, and changes nothing. `adopting` is what is about to be imported. */
 export async function preflightPassword(
   context: Context,
-  adopting?: { readonly username: string },
+  adopting?: Credential,
 ): Promise<readonly Finding[]> {
   const { config, admin } = context;
   const self = isSelf({ username: config.username, admin: admin.username });
@@ -42,7 +43,21 @@ export async function preflightPassword(
       no: `${markers}: made by another administering login`,
     }),
     roleFinding(facts, context, { self, adopting: adopting !== undefined }),
+    ...(adopting === undefined ? [] : [valueFinding(adopting, config.username)]),
   ];
+}
+
+/** Whether rotations could begin with it, and undo come back to it. */
+function valueFinding({ username, password }: Credential, managed: string): Finding {
+  const weakness = passwordProblem(password);
+  const problem =
+    username === managed
+      ? weakness && `password: ${weakness}; give the role another one by hand`
+      : `the value is of role ${username}, the manifest says ${managed}`;
+  return finding("import", "credential-invalid", problem === undefined, {
+    yes: `the value is of role ${managed}, and its password is the same to every client`,
+    no: problem ?? "",
+  });
 }
 
 async function factsOf(session: Session, { config, admin }: Context): Promise<Facts> {
