@@ -69,8 +69,9 @@ function fences(seen: Examination): readonly Diagnosis[] {
   for (const mark of marks) {
     if (mark.ref === ref && mark.installation === installation) continue;
     const what = `${mark.login} is marked by secret ${mark.ref} of installation ${mark.installation}; this is ${installation}`;
-    const advice =
-      "Two installations claim one login: stop one of them, give each its own owner role, or import it into one.";
+    const { login, accepts } = mark;
+    const cleared = accepts ? `take the mark of Keyturn off ${login}` : `remove ${login}, which is shut,`;
+    const advice = `Two installations claim one login. Take the secret out of the manifest of the one that is not to have it, or give each a login of its own. To hand it over, ${cleared} at the target, and \`keyturn import ${ref}\` in the one that is to have it.`;
     found.push({ ailment: "other-installation", what, fix: undefined, advice });
   }
   const behind = record === undefined ? undefined : behindBy(seen, record);

@@ -159,28 +159,6 @@ test("a store from yesterday gets a successor, and nothing else lets in", async 
   expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
 });
 
-test("a login of another installation is named, and left alone", async () => {
-  const current = await place.current(ref);
-  const other = new CommandPlace(postgres, adminPassword);
-  try {
-    await other.init(ref, owner);
-    const told = await other.json<Report>(["doctor", ref, "--fix"], { code: 6 });
-    const found = told.secrets.flatMap(({ diagnoses }) => diagnoses);
-    expect(found.find(({ ailment }) => ailment === "other-installation")).toEqual({
-      ailment: "other-installation",
-      what: expect.stringMatching(
-        /^patient\d+_a is marked by secret billing\/db of installation .+; this is /,
-      ),
-      advice:
-        "Two installations claim one login: stop one of them, give each its own owner role, or import it into one.",
-    });
-    expect(told.secrets[0]?.fixed).toBe(false);
-  } finally {
-    other.remove();
-  }
-  expect(await place.logsIn(current)).toBe(true);
-});
-
 test("an administering login that is refused is a person's matter", async () => {
   const admins = `${owner}_admin`;
   await superuser.query(`CREATE ROLE ${admins} LOGIN PASSWORD 'not-what-is-stored'`);
