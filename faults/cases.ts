@@ -1,5 +1,11 @@
-/** What happens to a worker at a boundary: before the call that waits there, or, where the reply is lost, behind it. */
-export type Fault = "killed" | "failed" | "reply lost" | "stopped";
+/**
+ * What happens to a worker at a boundary: before the call that waits there; where it is carried out (`killed amid`, `reply lost`), before
+ * its reply has come.
+ */
+export type Fault = "killed" | "killed amid" | "failed" | "reply lost" | "stopped";
+
+/** What the worker carries out when the fault strikes it. */
+export type Course = "rotation" | "undo" | "rollback" | "emergency" | "cut first";
 
 /** What happens at that moment, and afterwards. */
 export type FollowUp = "retried" | "cancelled" | "superseded" | "emergency";
@@ -8,7 +14,7 @@ export type FollowUp = "retried" | "cancelled" | "superseded" | "emergency";
  * - `converged`: the newest value is current and accepted, every other one is refused, and nothing is owed.
  * - `undone`: the candidate was taken back, as a cancel asks for, and the rotation after it has converged.
  * - `halted`: a person is needed.
- * - `stuck`: it does not come to rest, or something was left behind: a debt, a role, a session, a value that still works.
+ * - `stuck`: it does not come to rest, something was left behind (a debt, a role, a session, a value that still works), or another end was due.
  * - `lost`: a reader found no credential that works, or a compromised value is back.
  */
 export type Ending = "converged" | "undone" | "halted" | "stuck" | "lost";
@@ -22,16 +28,20 @@ export const endings = [
 ] as const satisfies readonly Ending[];
 
 export interface Case {
+  readonly course: Course;
   readonly fault: Fault;
   readonly followUp: FollowUp;
-  /** Both, in a person's words: the first column of the tables. */
+  /** All of it, in a person's words. */
   readonly story: string;
-  /** How it may end. Nothing here needs a person. */
+  /** The same in the README, where the faults of one course that is no plain rotation share a line. */
+  readonly headline: string;
+  /** How it may end; which of them is due at a boundary says `due.ts`. Nothing here needs a person. */
   readonly mayEnd: readonly Ending[];
 }
 
 const faults = {
-  killed: "The worker is killed (SIGKILL)",
+  killed: "The worker is killed (SIGKILL) before a call",
+  "killed amid": "The worker is killed (SIGKILL) amid a call, which is carried out",
   failed: "A call fails",
   "reply lost": "A call is carried out, and its reply is lost",
 } as const satisfies Partial<Record<Fault, string>>;
@@ -43,37 +53,66 @@ const followUps = {
   emergency: { story: "the current value leaks at that moment", mayEnd: ["converged"] },
 } as const satisfies Partial<Record<FollowUp, Pick<Case, "story" | "mayEnd">>>;
 
-const stopped = "The worker is stopped (SIGSTOP)";
-
-/** Every case, each of which is tried at the boundaries of every subject. */
-export const cases: readonly Case[] = [
-  ...byFault("killed"),
-  ...byFault("failed"),
-  ...byFault("reply lost"),
-  {
-    fault: "stopped",
-    followUp: "superseded",
-    story: `${stopped}; another cancels the rotation and carries out a second one; then the first worker goes on`,
-    mayEnd: ["converged", "undone"],
-  },
-  {
-    fault: "stopped",
-    followUp: "emergency",
-    story: `${stopped}; the current value leaks, and another cuts it off; then the first worker goes on`,
+const courses = {
+  undo: { story: "an undo, which goes on; and another rotation is begun", mayEnd: ["undone"] },
+  rollback: { story: "a rollback in grace, which goes on", mayEnd: ["converged"] },
+  emergency: { story: "the rotation of a leaked value, which goes on", mayEnd: ["converged"] },
+  "cut first": {
+    story: "the rotation of a leaked value that is cut off first, which goes on",
     mayEnd: ["converged"],
   },
+} as const satisfies Record<Exclude<Course, "rotation">, Pick<Case, "story" | "mayEnd">>;
+
+const stopped = "The worker is stopped (SIGSTOP)";
+
+/** Every case, each of which is tried at the boundaries of every subject to which it applies. */
+export const cases: readonly Case[] = [
+  ...(["killed", "killed amid", "failed", "reply lost"] as const).flatMap((fault) =>
+    (["retried", "cancelled", "emergency"] as const).map((followUp) => {
+      const { story, mayEnd } = followUps[followUp];
+      return plain(fault, followUp, `${faults[fault]}; ${story}`, mayEnd);
+    }),
+  ),
+  plain(
+    "stopped",
+    "superseded",
+    `${stopped}; another cancels the rotation and carries out a second one; then the first worker goes on`,
+    ["converged", "undone"],
+  ),
+  plain(
+    "stopped",
+    "emergency",
+    `${stopped}; the current value leaks, and another cuts it off; then the first worker goes on`,
+    ["converged"],
+  ),
+  ...(["undo", "rollback", "emergency", "cut first"] as const).flatMap((course) =>
+    (["killed", "killed amid", "failed", "reply lost"] as const).map((fault) => {
+      const { story, mayEnd } = courses[course];
+      const headline = `A kill, a failing call or a lost reply in ${story}`;
+      return {
+        course,
+        fault,
+        followUp: "retried" as const,
+        story: `${faults[fault]}, in ${story}`,
+        headline,
+        mayEnd,
+      };
+    }),
+  ),
 ];
 
-function byFault(fault: keyof typeof faults): readonly Case[] {
-  return (["retried", "cancelled", "emergency"] as const).map((followUp) => {
-    const { story, mayEnd } = followUps[followUp];
-    return { fault, followUp, story: `${faults[fault]}; ${story}`, mayEnd };
-  });
+function plain(fault: Fault, followUp: FollowUp, story: string, mayEnd: readonly Ending[]): Case {
+  return { course: "rotation", fault, followUp, story, headline: story, mayEnd };
 }
 
-/** A lost reply is a fault of its own only where the call has changed something. */
+/** The cases of a subject. A cutover type has one value at its target: to set the successor is the cut, and there is none before it. */
+export function casesOf({ overlap }: { readonly overlap: "both-live" | "cutover" }): readonly Case[] {
+  return cases.filter(({ course }) => course !== "cut first" || overlap === "both-live");
+}
+
+/** Whether a call is carried out makes a difference only where it changes something. */
 export function applies({ fault }: Case, boundary: { readonly changes: boolean }): boolean {
-  return fault !== "reply lost" || boundary.changes;
+  return (fault !== "reply lost" && fault !== "killed amid") || boundary.changes;
 }
 
 /** So many of them, evenly spread, the first by chance; all of them where there are no more. `chance` is from 0 to below 1. */

@@ -2,15 +2,14 @@ import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { type PostgresServer, startPostgres } from "../integration/postgres-server.ts";
-import { seededRandom } from "../local/memory.ts";
-import { applies, type Case, cases, spread } from "./cases.ts";
 import { Lane } from "./lane.ts";
-import { emptyCounts, isWell, picture, type Row, summary } from "./matrix.ts";
-import { writePages } from "./pages.ts";
-import { dryPass, run } from "./run.ts";
-import { type Subject, subjects } from "./subjects.ts";
+import { emptyCounts, picture, type Row, shortcomings, summary } from "./matrix.ts";
+import { type Options, parseOptions } from "./options.ts";
+import { stale, writePages } from "./pages.ts";
+import { nameOf, plan } from "./plan.ts";
+import { startServer } from "./postgres.ts";
+import { run } from "./run.ts";
+import { subjectsOn } from "./subjects.ts";
 
 /**
  * `npm run faults`: a worker process on a real PostgreSQL and a real local store meets every fault at its boundaries, and then what the cases say; a
@@ -18,59 +17,46 @@ import { type Subject, subjects } from "./subjects.ts";
  * its share of them, from a seed that is printed. `--only TEXT` takes the cases that have it in their name, `--at N` one boundary,
  * `--write` puts the matrix into the docs.
  */
-const { values } = parseArgs({
-  options: {
-    full: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    write: { type: "boolean", default: false },
-    seed: { type: "string" },
-    only: { type: "string", default: "" },
-    at: { type: "string" },
-  },
-});
-if (values.write && (values.only !== "" || values.at !== undefined)) {
-  throw new Error("--write needs the whole matrix: leave --only and --at out");
+const options = parseOptions(process.argv.slice(2));
+if (typeof options === "string") {
+  process.stderr.write(`${options}\n`);
+  process.exit(2);
 }
-const seed = Number(values.seed ?? randomInt(1_000_000));
 const lanesCount = 4;
-const triedOfEach = 8;
 // One for every worker that is killed, for as long as it lives.
 process.setMaxListeners(100);
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
-interface Planned {
-  readonly subject: Subject;
-  readonly one: Case;
-  readonly boundaries: number;
-  /** The numbers of the boundaries at which it is tried. */
-  readonly tried: readonly number[];
-}
-
 const began = performance.now();
-const rows = await matrix();
+const seed = options.seed ?? randomInt(1_000_000);
+const rows = await matrix(options);
 say(`seed ${seed}, ${Math.round((performance.now() - began) / 1_000)} s`);
-if (values.write) writePages(rows);
-if (values.json) process.stdout.write(`${JSON.stringify({ seed, rows, summary: summary(rows) })}\n`);
+if (options.write) writePages(rows);
+if (options.json) process.stdout.write(`${JSON.stringify({ seed, rows, summary: summary(rows) })}\n`);
 else process.stdout.write(`${picture(rows)}\n${summary(rows)}\n`);
-process.exit(isWell(rows) ? 0 : 1);
+const wrong = [...shortcomings(rows), ...stale(rows)];
+if (stale(rows).length > 0)
+  wrong.push("write docs/faults.md and the README anew: npm run faults -- --full --write");
+for (const line of wrong) say(line);
+process.exit(wrong.length === 0 ? 0 : 1);
 
-async function matrix(): Promise<readonly Row[]> {
+async function matrix(asked: Options): Promise<readonly Row[]> {
   const directory = mkdtempSync(join(tmpdir(), "keyturn-faults-"));
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  const server = await startPostgres({ maxConnections: 300 });
+  const server = await startServer();
   const lanes = await Promise.all(
     Array.from({ length: lanesCount }, (_, index) => Lane.open(join(directory, `lane${index}`))),
   );
   try {
-    const plan = await planned(lanes, server);
-    const found = plan.map((planned) => ({ planned, ended: emptyCounts(), tried: 0 }));
-    const jobs = found.flatMap((row) => row.planned.tried.map((number) => ({ row, number }))).values();
-    say(`${plan.reduce((total, { tried }) => total + tried.length, 0)} runs, seed ${seed}`);
+    const planned = await plan(subjectsOn(server), lanes, asked, seed);
+    const found = planned.map((row) => ({ ...row, ended: emptyCounts(), tried: 0 }));
+    const jobs = found.flatMap((row) => row.chosen.map((number) => ({ row, number }))).values();
+    say(`${planned.reduce((total, { chosen }) => total + chosen.length, 0)} runs, seed ${seed}`);
     const work = async (lane: Lane): Promise<void> => {
       for (const { row, number } of jobs) {
-        const { subject, one } = row.planned;
-        const came = await run(one, number, { subject, lane, server });
+        const { subject, one } = row;
+        const came = await run(one, number, { subject, lane });
         const where = `${nameOf(subject, one)} at ${number}`;
         if (came === undefined) {
           say(`${where}: ended before the fault`);
@@ -82,10 +68,11 @@ async function matrix(): Promise<readonly Row[]> {
       }
     };
     await Promise.all(lanes.map(work));
-    return found.map(({ planned: { subject, one, boundaries }, tried, ended }) => ({
+    return found.map(({ subject, one, boundaries, chosen, tried, ended }) => ({
       subject: subject.name,
       case: one,
       boundaries,
+      chosen: chosen.length,
       tried,
       ended,
     }));
@@ -93,31 +80,4 @@ async function matrix(): Promise<readonly Row[]> {
     for (const lane of lanes) await lane[Symbol.asyncDispose]();
     await server.stop();
   }
-}
-
-/** Which boundaries there are shows a rotation that nothing happens to. */
-async function planned(lanes: readonly Lane[], server: PostgresServer): Promise<readonly Planned[]> {
-  const random = seededRandom(seed);
-  const chance = () => (random.bytes(1)[0] ?? 0) / 256;
-  const passes = await Promise.all(
-    subjects.map(async (subject, index) => {
-      const lane = lanes[index % lanes.length];
-      if (lane === undefined) throw new Error("there are no lanes");
-      return { subject, boundaries: await dryPass(subject, lane, server) };
-    }),
-  );
-  return passes.flatMap(({ subject, boundaries }) =>
-    cases.flatMap((one) => {
-      const numbers = boundaries.flatMap((boundary, index) => (applies(one, boundary) ? [index + 1] : []));
-      const share = spread(numbers, values.full ? numbers.length : triedOfEach, chance());
-      const tried = values.at === undefined ? share : values.at.split(",").map(Number);
-      return nameOf(subject, one).includes(values.only)
-        ? [{ subject, one, boundaries: numbers.length, tried }]
-        : [];
-    }),
-  );
-}
-
-function nameOf(subject: Subject, { fault, followUp }: Case): string {
-  return `${subject.name}, ${fault}, ${followUp}`;
 }

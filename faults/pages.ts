@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pageTable, type Row, storyTable, summary } from "./matrix.ts";
+import { extent, pageTable, type Row, storyTable, summary } from "./matrix.ts";
 
 /** The pages that hold what the last written run has found, and what each of them says between its marks. */
 const pages: Readonly<Record<string, (rows: readonly Row[]) => string>> = {
-  "docs/faults.md": (rows) => `${pageTable(rows)}\n\`${summary(rows)}\`\n`,
-  "README.md": storyTable,
+  "docs/faults.md": (rows) => `${pageTable(rows)}\n\`${summary(rows)}\`\n\n${extent(rows)}\n`,
+  "README.md": (rows) => `${storyTable(rows)}\n${extent(rows)}\n`,
 };
 
 const [begin, end] = ["<!-- faults -->\n", "<!-- end of faults -->"];
@@ -20,6 +20,15 @@ export function writePages(rows: readonly Row[]): void {
 /** What a page says between its marks. */
 export function written(path: string): string {
   return parted(path).between.trim();
+}
+
+/** Rows whose boundaries are others than docs/faults.md has: since it was written what a rotation calls has changed. */
+export function stale(rows: readonly Row[], page = written("docs/faults.md")): readonly string[] {
+  return rows.flatMap(({ subject, case: { story }, boundaries }) =>
+    page.includes(`| ${subject} | ${story} | ${boundaries} |`)
+      ? []
+      : [`${subject}: ${story}: docs/faults.md does not have its ${boundaries} boundaries`],
+  );
 }
 
 function parted(path: string): Readonly<Record<"before" | "between" | "after", string>> {

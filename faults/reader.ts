@@ -1,75 +1,69 @@
-import * as z from "zod/mini";
 import type { SecretStore } from "../core/ports.ts";
-import type { PostgresServer } from "../integration/postgres-server.ts";
+import type { Target } from "./subject.ts";
 
-const Login = z.object({ username: z.string(), password: z.string() });
-export type Login = z.infer<typeof Login>;
+/** Where it found no credential that works, and which version was current then. */
+interface Failure {
+  readonly where: string;
+  readonly current: string | undefined;
+}
 
 /**
  * A client that knows only the readers' rules: current; of a cutover type pending when current is refused, and then current again. It remembers every
  * value that it has ever read, so that the end can ask which of them still work.
  */
 export class Reader {
-  /** Where it found no credential that works. */
-  readonly failures: string[] = [];
-  readonly #seen = new Map<string, Login>();
+  readonly failures: Failure[] = [];
+  /** How often it has looked. */
+  looks = 0;
+  readonly #seen = new Set<string>();
   readonly #ref: string;
   readonly #store: SecretStore;
-  readonly #server: PostgresServer;
-  readonly #stages: readonly ("current" | "pending")[];
+  readonly #target: Pick<Target, "accepts">;
+  readonly #isCutover: boolean;
 
-  constructor(ref: string, store: SecretStore, server: PostgresServer, overlap: "both-live" | "cutover") {
+  constructor(
+    ref: string,
+    store: SecretStore,
+    target: Pick<Target, "accepts">,
+    overlap: "both-live" | "cutover",
+  ) {
     this.#ref = ref;
     this.#store = store;
-    this.#server = server;
-    this.#stages = overlap === "cutover" ? ["current", "pending", "current"] : ["current"];
+    this.#target = target;
+    this.#isCutover = overlap === "cutover";
   }
 
   /** Logs in by the rules. */
   async look(where: string): Promise<void> {
-    await this.note();
-    for (const stage of this.#stages) {
-      const login = await this.#read(stage);
-      if (login !== undefined && (await this.accepts(login))) return;
+    this.looks += 1;
+    const current = await this.#store.read(this.#ref, "current");
+    const first = await this.current();
+    const pending = await this.#read("pending");
+    if (first !== undefined && (await this.#target.accepts(first))) return;
+    if (this.#isCutover) {
+      if (pending !== undefined && (await this.#target.accepts(pending))) return;
+      const again = await this.current();
+      if (again !== undefined && (await this.#target.accepts(again))) return;
     }
-    this.failures.push(where);
+    this.failures.push({ where, current: current?.version });
   }
 
   /** Which of all values ever read the target accepts now. */
-  async live(): Promise<readonly Login[]> {
-    const live: Login[] = [];
-    for (const login of this.#seen.values()) if (await this.accepts(login)) live.push(login);
+  async live(): Promise<readonly string[]> {
+    const live: string[] = [];
+    for (const value of this.#seen) if (await this.#target.accepts(value)) live.push(value);
     return live;
   }
 
-  async current(): Promise<Login | undefined> {
+  /** The value that is current now. */
+  async current(): Promise<string | undefined> {
     return this.#read("current");
   }
 
-  /** Remembers what there is to read now. */
-  async note(): Promise<void> {
-    await this.#read("current");
-    await this.#read("pending");
-  }
-
-  /** Whether the target accepts it. Only a clear answer counts as refused; anything else throws. */
-  async accepts(login: Login): Promise<boolean> {
-    try {
-      const client = await this.#server.client(login);
-      await client.end();
-      return true;
-    } catch (error) {
-      const code: unknown = Object(error).code;
-      if (code === "28P01" || code === "28000") return false;
-      throw error;
-    }
-  }
-
-  async #read(stage: "current" | "pending"): Promise<Login | undefined> {
+  async #read(stage: "current" | "pending"): Promise<string | undefined> {
     const stored = await this.#store.read(this.#ref, stage);
-    if (stored === undefined) return undefined;
-    const login = z.parse(Login, JSON.parse(stored.value.reveal()));
-    this.#seen.set(JSON.stringify(login), login);
-    return login;
+    const value = stored?.value.reveal();
+    if (value !== undefined) this.#seen.add(value);
+    return value;
   }
 }

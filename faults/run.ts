@@ -1,10 +1,11 @@
-import type { PostgresServer } from "../integration/postgres-server.ts";
-import type { Case, Ending, FollowUp } from "./cases.ts";
+import type { Case, Course, Ending, FollowUp } from "./cases.ts";
+import { begin } from "./course.ts";
+import type { Told } from "./due.ts";
 import { judge } from "./judge.ts";
 import type { Lane } from "./lane.ts";
-import type { Subject } from "./subjects.ts";
+import type { Subject } from "./subject.ts";
 import type { Boundary, Fate } from "./wire.ts";
-import type { WorkerProcess } from "./worker-process.ts";
+import type { Decide, WorkerProcess } from "./worker-process.ts";
 import { Unsettled, World } from "./world.ts";
 
 export interface Run {
@@ -13,71 +14,73 @@ export interface Run {
   readonly why: string;
   /** The call at whose boundary the fault struck. */
   readonly what: string;
+  /** How often the reader has looked from then on. */
+  readonly looks: number;
 }
 
-/** What the requests at the moment of the fault have come to, and what has to be so in the end. */
-export interface Told {
-  /** The rotation that met the fault. */
-  readonly first: string | undefined;
-  /** The one that was begun after it. */
-  second?: string | undefined;
-  cancelled?: boolean;
-  leaked?: { readonly version: string };
-}
+/** A boundary with the state in which the record is when the worker comes to it. */
+export type Numbered = Boundary & { readonly phase: string };
 
-/** The boundaries of one rotation that nothing happens to, in their order. */
-export async function dryPass(
-  subject: Subject,
-  lane: Lane,
-  server: PostgresServer,
-): Promise<readonly Boundary[]> {
-  const world = await World.open(subject, lane, server);
-  const told: Told = { first: await world.rotate() };
-  const boundaries: Boundary[] = [];
+/** The boundaries of one course that nothing happens to, in their order; a reader looks at every one of them. */
+export async function dryPass(course: Course, subject: Subject, lane: Lane): Promise<readonly Numbered[]> {
+  const world = await World.open(subject, lane);
+  const told = await begin(course, world, lane);
+  const boundaries: Numbered[] = [];
   const worker = await lane.first();
   for (;;) {
     const until = await world.work(worker, async (boundary) => {
-      boundaries.push(boundary);
+      const number = boundaries.length;
+      boundaries.push({ ...boundary, phase: "" });
+      const { state } = await world.record();
+      boundaries[number] = { ...boundary, phase: state.phase };
       return world.pass(boundary);
     });
-    if (until.said !== "rests") throw new Error(`a rotation without a fault fails: ${JSON.stringify(until)}`);
+    if (until.said !== "rests") throw new Error(`without a fault it fails: ${JSON.stringify(until)}`);
     if (until.until === undefined) break;
     world.later();
   }
-  const { ending, why } = await judge(world, server, told);
-  if (ending !== "converged") throw new Error(`a rotation without a fault is ${ending}: ${why}`);
+  await afterwards(course, "retried", world, told, worker);
+  const { ending, why } = await judge(world, told);
+  if (ending !== (course === "undo" ? "undone" : "converged")) {
+    throw new Error(`without a fault it is ${ending}: ${why}`);
+  }
   return boundaries;
 }
 
-/** One rotation that meets a fault at its n-th boundary, counted from 1. Undefined: it has ended before. */
+/** One course that meets a fault at its n-th boundary, counted from 1. Undefined: it has ended before. */
 export async function run(
-  { fault, followUp }: Case,
+  { course, fault, followUp }: Case,
   number: number,
-  { subject, lane, server }: { subject: Subject; lane: Lane; server: PostgresServer },
+  { subject, lane }: { readonly subject: Subject; readonly lane: Lane },
 ): Promise<Run | undefined> {
-  const world = await World.open(subject, lane, server);
-  const told: Told = { first: await world.rotate() };
+  const world = await World.open(subject, lane);
+  const told = await begin(course, world, lane);
   const first = await lane.first();
   let calls = 0;
   let what = "";
+  let looked = 0;
   const thaw = Promise.withResolvers<Fate>();
   const struck = Promise.withResolvers<void>();
   const happen = async (): Promise<void> => {
-    if (fault === "killed") await lane.killFirst();
+    if (fault === "killed" || fault === "killed amid") await lane.killFirst();
     if (fault === "stopped") first.stop();
+    looked = world.reader.looks;
     await world.reader.look(`when the fault strikes at ${what}`);
+    told.phase = (await world.record()).state.phase;
+    told.followUp = followUp;
     await strike[followUp](world, told);
   };
-  const decide = async (boundary: Boundary): Promise<Fate | undefined> => {
+  const decide: Decide = async (boundary, hold) => {
     calls += 1;
-    // A worker may make several at once: each keeps its own number.
-    const call = calls;
-    await world.pass(boundary);
-    if (call !== number) return "go on";
+    // Several calls may be under way at once, and each has its own number.
+    if (calls !== number) return what === "" ? "go on" : world.pass(boundary);
     what = boundary.what;
+    if (fault === "reply lost") await hold("carry out");
+    if (fault === "killed amid") await hold("send");
     await happen().then(struck.resolve, struck.reject);
     switch (fault) {
       case "killed":
+      case "killed amid":
         return undefined;
       case "failed":
         return "fail";
@@ -94,11 +97,12 @@ export async function run(
   try {
     if ((await Promise.race([struck.promise, interrupted])) === "rested") return undefined;
     await struck.promise;
-    const goesOn = fault === "killed" || fault === "stopped" ? lane.second : first;
+    const isGone = fault === "killed" || fault === "killed amid";
+    const goesOn = isGone || fault === "stopped" ? lane.second : first;
     if (fault !== "stopped") await interrupted;
     world.later();
     await world.settle(goesOn);
-    await afterwards[followUp](world, told, goesOn);
+    await afterwards(course, followUp, world, told, goesOn);
     if (fault === "stopped") {
       first.continue();
       thaw.resolve("go on");
@@ -106,13 +110,13 @@ export async function run(
       await world.reader.look("when the stopped worker has gone on");
       await world.settle(lane.second);
     }
-    return { ...(await judge(world, server, told)), what };
+    return { ...(await judge(world, told)), what, looks: world.reader.looks - looked };
   } catch (thrown) {
     const ending = thrown instanceof Unsettled ? thrown.ending : "stuck";
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     // Whatever it was in the middle of, it is not to meet the next run.
     await lane.killFirst();
-    return { ending, why, what };
+    return { ending, why, what, looks: world.reader.looks - looked };
   }
 }
 
@@ -120,7 +124,7 @@ export async function run(
 async function work(
   world: World,
   first: WorkerProcess,
-  decide: (boundary: Boundary) => Promise<Fate | undefined>,
+  decide: Decide,
   hasStruck: () => boolean,
 ): Promise<"rested" | "interrupted"> {
   for (;;) {
@@ -135,7 +139,7 @@ async function work(
 type Act = (world: World, told: Told) => Promise<void>;
 
 const cancel: Act = async (world, told) => {
-  told.cancelled = (await world.cancel()) === "began";
+  told.answer = await world.cancel();
 };
 
 /** What is asked for at the very moment, while the worker waits for its fate. */
@@ -144,20 +148,20 @@ const strike: Readonly<Record<FollowUp, Act>> = {
   cancelled: cancel,
   superseded: cancel,
   emergency: async (world, told) => {
-    told.leaked = await world.leak();
+    const { version } = await world.leak({ cutFirst: false });
+    told.leaked = { version, cutFirst: false };
   },
 };
 
-const another = async (world: World, told: Told, worker: WorkerProcess): Promise<void> => {
+/** Where something was to be taken back another rotation has its place. */
+async function afterwards(
+  course: Course,
+  followUp: FollowUp,
+  world: World,
+  told: Told,
+  worker: WorkerProcess,
+): Promise<void> {
+  if (course !== "undo" && followUp !== "cancelled" && followUp !== "superseded") return;
   told.second = await world.rotate();
   await world.settle(worker);
-};
-
-const afterwards: Readonly<
-  Record<FollowUp, (world: World, told: Told, worker: WorkerProcess) => Promise<void>>
-> = {
-  retried: async () => undefined,
-  cancelled: another,
-  superseded: another,
-  emergency: async () => undefined,
-};
+}

@@ -1,32 +1,17 @@
-import type { Secret } from "../core/secret.ts";
 import type { PostgresServer } from "../integration/postgres-server.ts";
 import { createPasswordTarget, createTarget } from "../integration/postgres-target.ts";
 import { fenceRoleOf, markerOf } from "../rotators/postgres/names.ts";
 import { rotator as alternating } from "../rotators/postgres-alternating.ts";
 import { rotator as password } from "../rotators/postgres-password.ts";
+import { acceptsLogin, type Expected, leftAtServer } from "./postgres.ts";
+import type { Subject, Target } from "./subject.ts";
 
-/** A credential at a target of its own, as it is before Keyturn has it. */
-interface Target {
-  readonly config: unknown;
-  /** The administering login. */
-  readonly admin: Secret;
-  readonly administersItself: boolean;
-  /** What may be at the target in the end; anything else whose name has a `base` in it was left behind. */
-  readonly roles: readonly string[];
-  readonly bases: readonly string[];
-  /** Who may log in besides whoever is current. */
-  readonly mayLogIn: readonly string[];
+/** One that is on a PostgreSQL. */
+interface OnPostgres extends Omit<Subject, "arrange"> {
+  arrange(server: PostgresServer): Promise<Pick<Target, "config" | "admin" | "administersItself"> & Expected>;
 }
 
-/** What is put to the proof: a credential type, or one use of it. */
-export interface Subject {
-  readonly name: string;
-  readonly type: string;
-  readonly overlap: "both-live" | "cutover";
-  arrange(server: PostgresServer): Promise<Target>;
-}
-
-export const subjects: readonly Subject[] = [
+const onPostgres: readonly OnPostgres[] = [
   {
     name: "two logins that take turns",
     type: alternating.type,
@@ -77,3 +62,21 @@ export const subjects: readonly Subject[] = [
     },
   },
 ];
+
+/** What the matrix has rows for. */
+export const listed: readonly Pick<Subject, "name" | "overlap">[] = onPostgres;
+
+/** Each of them on this server. */
+export function subjectsOn(server: PostgresServer): readonly Subject[] {
+  return onPostgres.map(({ arrange, ...subject }) => ({
+    ...subject,
+    arrange: async () => {
+      const { roles, bases, mayLogIn, ...target } = await arrange(server);
+      return {
+        ...target,
+        accepts: (value) => acceptsLogin(server, value),
+        left: (current) => leftAtServer(server, { roles, bases, mayLogIn }, current),
+      };
+    },
+  }));
+}

@@ -14,8 +14,11 @@ interface WorkerPlace {
 /** How a piece of work has ended; `gone` is the end of the process. */
 export type Ended = Extract<Report, { said: "rests" | "threw" }> | { readonly said: "gone" };
 
-/** Decides what becomes of a call. Undefined: never, the process is gone. */
-export type Decide = (boundary: Boundary) => Promise<Fate | undefined>;
+/** Decides what becomes of a call, which may be held first: carried out or sent, without its reply. Undefined: never, the process is gone. */
+export type Decide = (
+  boundary: Boundary,
+  hold: (fate: "carry out" | "send") => Promise<void>,
+) => Promise<Fate | undefined>;
 
 /** A worker process, in the hands of whoever started it. */
 export class WorkerProcess {
@@ -24,6 +27,7 @@ export class WorkerProcess {
   #ended: (ended: Ended) => void = () => undefined;
   #failed: (reason: unknown) => void = () => undefined;
   #ready: () => void = () => undefined;
+  readonly #held = new Map<number, () => void>();
   readonly #isReady: Promise<void>;
 
   private constructor({ path, configuration, compiled }: WorkerPlace) {
@@ -77,11 +81,18 @@ export class WorkerProcess {
   #hear(report: Report): void {
     if (report.said === "ready") this.#ready();
     else if (report.said === "at") this.#meet(report).catch(this.#failed);
+    else if (report.said === "held") this.#held.get(report.call)?.();
     else this.#ended(report);
   }
 
   async #meet({ call, ...boundary }: Extract<Report, { said: "at" }>): Promise<void> {
-    const fate = await this.#decide(boundary);
+    const hold = async (fate: "carry out" | "send"): Promise<void> => {
+      const held = new Promise<void>((resolve) => this.#held.set(call, resolve));
+      this.#order({ do: "meet", call, fate });
+      await held;
+      this.#held.delete(call);
+    };
+    const fate = await this.#decide(boundary, hold);
     if (fate !== undefined) this.#order({ do: "meet", call, fate });
   }
 

@@ -5,8 +5,9 @@ import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
 import { openLocal } from "../local/open.ts";
 import { loadRotator } from "../rotators/registry.ts";
-import { driverWithBoundaries, type Meet, withBoundaries } from "./boundaries.ts";
+import { type Meet, withBoundaries } from "./boundaries.ts";
 import { managed, movedClock } from "./managed.ts";
+import { driverWithBoundaries } from "./postgres-boundaries.ts";
 import { type Fate, type Job, Order, type Report } from "./wire.ts";
 
 /** The process that is killed and stopped: a worker on the real local store, which asks at every boundary what becomes of it. */
@@ -19,12 +20,16 @@ async function main(path: string, configuration: string): Promise<void> {
   let isWatched = false;
   let movedMs = 0;
   const meet: Meet = async (boundary) => {
-    if (!isWatched) return "go on";
+    if (!isWatched) return { fate: "go on", held: async () => undefined };
     calls += 1;
     const call = calls;
-    const fate = new Promise<Fate>((go) => waiting.set(call, go));
-    say({ said: "at", call, ...boundary });
-    return fate;
+    const told = (report: Report): Promise<Fate> =>
+      new Promise((go) => {
+        waiting.set(call, go);
+        say(report);
+      });
+    const fate = await told({ said: "at", call, ...boundary });
+    return { fate, held: () => told({ said: "held", call }) };
   };
   driverWithBoundaries(meet);
 
@@ -51,8 +56,9 @@ async function main(path: string, configuration: string): Promise<void> {
   process.on("message", (json) => {
     const order = z.parse(Order, json);
     if (order.do === "reconcile") return void work(order);
-    waiting.get(order.call)?.(order.fate);
+    const go = waiting.get(order.call);
     waiting.delete(order.call);
+    go?.(order.fate);
   });
   // A supervisor that is gone gives no more orders.
   process.on("disconnect", () => process.exit(0));

@@ -1,15 +1,14 @@
 import { adopt } from "../core/adopt.ts";
 import { request, storeValue, versionMark } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
-import type { RotationRecord, VersionMark } from "../core/record.ts";
+import type { RotationRecord } from "../core/record.ts";
 import type { Answer } from "../core/request.ts";
 import { rotationOf } from "../core/transition.ts";
-import type { PostgresServer } from "../integration/postgres-server.ts";
 import { loadRotator } from "../rotators/registry.ts";
 import type { Lane } from "./lane.ts";
 import { managed, movedClock } from "./managed.ts";
 import { Reader } from "./reader.ts";
-import type { Subject } from "./subjects.ts";
+import type { Subject, Target } from "./subject.ts";
 import type { Boundary } from "./wire.ts";
 import type { Decide, WorkerProcess } from "./worker-process.ts";
 
@@ -27,9 +26,9 @@ const turnsMax = 100;
 let worlds = 0;
 let arranged: Promise<unknown> = Promise.resolve();
 
-/** One after the other: the database administrator has one session. */
-function arrange(subject: Subject, server: PostgresServer): ReturnType<Subject["arrange"]> {
-  const arranging = arranged.then(() => subject.arrange(server));
+/** One after the other: who arranges has one session. */
+function arrange(subject: Subject): Promise<Target> {
+  const arranging = arranged.then(() => subject.arrange());
   arranged = arranging.catch(() => undefined);
   return arranging;
 }
@@ -39,19 +38,11 @@ export class World {
   readonly ref: string;
   readonly ports: Ports;
   readonly reader: Reader;
-  readonly target: Awaited<ReturnType<Subject["arrange"]>>;
+  readonly target: Target;
   readonly #subject: Subject;
   #movedMs = 0;
-  /** Whether the last call may have changed what a reader finds. */
-  #isStale = false;
 
-  private constructor(
-    ref: string,
-    subject: Subject,
-    target: World["target"],
-    lane: Lane,
-    server: PostgresServer,
-  ) {
+  private constructor(ref: string, subject: Subject, target: Target, lane: Lane) {
     this.ref = ref;
     this.target = target;
     this.#subject = subject;
@@ -64,13 +55,13 @@ export class World {
       secrets: { get: (name) => (name === ref ? secret : undefined), refs: () => [ref] },
       rotators: { load: loadRotator },
     };
-    this.reader = new Reader(ref, local.store, server, subject.overlap);
+    this.reader = new Reader(ref, local.store, target, subject.overlap);
   }
 
-  static async open(subject: Subject, lane: Lane, server: PostgresServer): Promise<World> {
+  static async open(subject: Subject, lane: Lane): Promise<World> {
     worlds += 1;
-    const target = await arrange(subject, server);
-    const world = new World(`faults/${worlds}`, subject, target, lane, server);
+    const target = await arrange(subject);
+    const world = new World(`faults/${worlds}`, subject, target, lane);
     await storeValue(world.#adminRef, world.ports, target.admin, {});
     if (target.administersItself) await adopt(world.ref, world.ports, target.admin, "faults");
     await world.rotate();
@@ -92,11 +83,22 @@ export class World {
     return answer;
   }
 
-  /** The value that is current at this moment has leaked; gives which it was. */
-  async leak(): Promise<VersionMark> {
+  /** Asks for the value from before; gives the version that it is to have, where that begins at once. */
+  async rollBack(): Promise<string | undefined> {
+    const what = { kind: "rollback", by: "faults", insist: false } as const;
+    const { record } = await request(this.ref, this.ports, what);
+    return rotationOf(record.state)?.id;
+  }
+
+  /** The value that is current at this moment has leaked; gives which it was, and the rotation that is under way then. */
+  async leak({ cutFirst }: { readonly cutFirst: boolean }): Promise<{
+    readonly version: string;
+    readonly successor: string | undefined;
+  }> {
     const version = await versionMark(this.ref, this.ports, "current");
-    await request(this.ref, this.ports, { kind: "emergency", by: "faults", version, cutFirst: false });
-    return version;
+    const what = { kind: "emergency", by: "faults", version, cutFirst } as const;
+    const { record } = await request(this.ref, this.ports, what);
+    return { version: version.version, successor: rotationOf(record.state)?.id };
   }
 
   /** So much later that no lease holds anybody any more. */
@@ -119,10 +121,9 @@ export class World {
     throw new Unsettled("stuck", `does not come to rest: ${state.phase}`);
   }
 
-  /** A boundary at which nothing happens but that a reader looks, if what it finds may be another than before. */
+  /** A boundary at which nothing happens but that a reader looks. */
   async pass({ what }: Boundary): Promise<"go on"> {
-    if (this.#isStale) await this.reader.look(`at ${what}`);
-    this.#isStale = /^store\.(save|promote|discard|disable)|^pg\.query (?!SELECT)/.test(what);
+    await this.reader.look(`at ${what}`);
     return "go on";
   }
 
