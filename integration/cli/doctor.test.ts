@@ -1,6 +1,5 @@
-import { copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { openManifest } from "../../cli/open.ts";
@@ -11,8 +10,8 @@ import { startKeyturn } from "../keyturn-command.ts";
 import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 
 /**
- * The doctor on a real PostgreSQL, as a person calls it. What it makes of a database that was restored, and of a replica that was promoted, tests of their
- * own show.
+ * The doctor on a real PostgreSQL, as a person calls it. What it makes of a store or a database that was restored, and of a replica that was promoted, tests
+ * of their own show.
  */
 const ref = "billing/db";
 const adminPassword = "canary-doctor-admin-9Wb3";
@@ -66,13 +65,6 @@ async function inStore<Result>(work: (store: SecretStore) => Promise<Result>): P
   await using opened = await openManifest(place.manifestPath);
   const { ports } = await opened.secret(ref);
   return work(ports.store);
-}
-
-/** As a backup does it, whoever is at work: whole, whatever is in other files of the database. */
-function copyStore(from: string, to: string): void {
-  const database = new DatabaseSync(from, { readOnly: true });
-  database.prepare("VACUUM INTO ?").run(to);
-  database.close();
 }
 
 const ailments = (report: Report): readonly string[] =>
@@ -132,31 +124,6 @@ test("a candidate that somebody else has left in the store is put aside, and no 
   expect(await place.logsIn(current)).toBe(true);
   expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
   expect(await place.json(["rotate", ref, "--wait"])).toMatchObject({ rotated: true });
-});
-
-test("a store from yesterday gets a successor, and nothing else lets in", async () => {
-  const yesterday = await place.current(ref);
-  const [from, kept] = [join(place.directory, ".keyturn/secrets.db"), join(place.directory, "yesterday.db")];
-  copyStore(from, kept);
-  await place.json(["rotate", ref, "--wait"]);
-  const lost = await place.current(ref);
-  for (const suffix of ["-wal", "-shm"]) rmSync(`${from}${suffix}`, { force: true });
-  copyFileSync(kept, from);
-  expect(await place.current(ref)).toEqual(yesterday);
-  expect([await place.logsIn(yesterday), await place.logsIn(lost)]).toEqual([false, true]);
-  const told = await place.json<Report>(["doctor", ref], { code: 6 });
-  expect(told.secrets[0]?.diagnoses[0]).toMatchObject({
-    ailment: "store-behind",
-    what: expect.stringContaining("was the store restored from a backup?"),
-    fix: "makes a new one at once",
-  });
-
-  expect(await place.json<Report>(["doctor", ref, "--fix"])).toMatchObject({ healthy: true });
-  expect(await place.logsIn(await place.current(ref))).toBe(true);
-  await place.json(["rotate", ref, "--wait"]);
-  for (const old of [yesterday, lost]) expect(await place.logsIn(old)).toBe(false);
-  expect(await place.logsIn(await place.current(ref))).toBe(true);
-  expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
 });
 
 test("an administering login that is refused is a person's matter", async () => {
