@@ -21,6 +21,8 @@ export type Outcome =
     }
   | { readonly step: "create"; readonly result: "foreign"; readonly pending: VersionMark }
   | { readonly step: "set" | "test" | "finish" | "announce" | "undo"; readonly result: "done" }
+  /** The store has the candidate as current: what should be taken back is out. */
+  | { readonly step: "undo"; readonly result: "published" }
   | { readonly step: "confirm"; readonly result: "works" | "unknown" }
   | { readonly step: "confirm"; readonly result: "refused"; readonly previousWorks: boolean }
   | {

@@ -340,6 +340,13 @@ test("an outcome that the state does not wait for changes nothing", () => {
   }
 });
 
+test("what an undo finds published goes on as finish leaves it", () => {
+  const { record: after, notes } = next(record(undo), { step: "undo", result: "published" }, around);
+  expect(after).toEqual(next(record(working("finish")), { step: "finish", result: "done" }, around).record);
+  expect(after.state.phase).toBe("announce");
+  expect(notes).toMatchObject([{ action: "finish.done", detail: "", version: rotation.id }]);
+});
+
 describe("a rollback that is undone", () => {
   const restoring: Rotation = {
     ...rotation,

@@ -57,11 +57,13 @@ function stepDone(
   const on = (
     phase: "set" | "test" | "finish" | "announce",
     changes: Partial<RotationRecord> = {},
+    action = `${outcome.step}.done`,
   ): Transition =>
     stay(
       { ...record, state: { phase, rotation, attempts: 0, notBefore: around.now }, ...changes },
-      { action: `${outcome.step}.done`, detail: phase === "announce" ? gap(rotation, around) : "", version },
+      { action, detail: phase === "announce" ? gap(rotation, around) : "", version },
     );
+  const out = { current: { ...candidateOf(rotation), since: around.now } };
   switch (outcome.step) {
     case "create":
       return outcome.result === "saved"
@@ -72,13 +74,16 @@ function stepDone(
     case "test":
       return on("finish");
     case "finish":
-      return on("announce", { current: { ...candidateOf(rotation), since: around.now } });
+      return on("announce", out);
     case "announce":
       return andThen(stay(record, { action: "announce.done", detail: "", version }), (announced) =>
         afterAnnounce(announced, rotation, around),
       );
     case "undo":
-      return undone(record, rotation, around);
+      // A finish that halted was carried out: who wants the old value rolls back.
+      return outcome.result === "done"
+        ? undone(record, rotation, around)
+        : on("announce", out, "finish.done");
   }
 }
 

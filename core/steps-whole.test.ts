@@ -201,9 +201,23 @@ describe("undo", () => {
     expect(calls).toEqual(called);
   });
 
+  test.each<readonly [string, Given]>([
+    ["takes nothing back that is current in the store", {}],
+    ["nor what a rollback has made current", rollback("v0")],
+  ])("%s", async (_, given) => {
+    const { calls, outcome } = await undone({
+      ...given,
+      versions: ["v2"],
+      current: "v2",
+      pending: undefined,
+    });
+    expect(outcome).toEqual({ step: "undo", result: "published" });
+    expect(calls).toEqual([]);
+  });
+
   test.each<readonly [string, Given, string, string, readonly string[]]>([
     [
-      "of what is current in the store is refused",
+      "of a value that is current in the store is refused",
       { holds: { v2: "v1" } },
       "request-refused",
       "v2 is current in the store: it cannot be taken back any more",

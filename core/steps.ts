@@ -142,12 +142,15 @@ async function announce(stand: Stand, rotation: Rotation): Promise<Outcome> {
 /** Makes the target refuse the candidate, proves it, and only then puts it aside. A value that may be live is never dropped. */
 async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const { ports, rotator, record } = stand;
+  const current = await read(stand, "current");
+  // A finish that halted may have promoted it: nobody can take that back, and only forward does everything find its end.
+  if (current?.version === rotation.id) return { step: "undo", result: "published" };
   const saved = await ports.store.read(record.ref, { version: rotation.id });
   const isCurrents = rotation.restores?.fingerprint === record.current?.fingerprint;
   const isShared = rotation.restores !== undefined && (isCurrents || rotator.overlap === "both-live");
   // The value that a rollback wanted back was the fleet's before, and still is: only its new version is put aside.
   const refuses = saved !== undefined && !(isShared && !isCompromised(record, rotation.restores));
-  if (refuses) await takeBack(stand, rotation, saved);
+  if (refuses) await takeBack(stand, rotation, { saved, current });
   for (const version of [...(rotation.aside ?? []), rotation.id]) {
     await ports.store.discardPending(record.ref, version);
   }
@@ -155,10 +158,13 @@ async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
   return { step: "undo", result: "done" };
 }
 
-async function takeBack(stand: Stand, rotation: Rotation, saved: StoredSecret): Promise<void> {
+async function takeBack(
+  stand: Stand,
+  rotation: Rotation,
+  { saved, current }: { readonly saved: StoredSecret; readonly current: StoredSecret | undefined },
+): Promise<void> {
   const { rotator, record } = stand;
   protect(stand, saved.value);
-  const current = await read(stand, "current");
   if (current?.value.equals(saved.value) === true) {
     throw new KeyturnError(
       "request-refused",

@@ -9,7 +9,7 @@ export interface Chance {
 
 export function chanceFrom(seed: number): Chance {
   const random = seededRandom(seed ^ 0x5eed);
-  const next = (): number => Buffer.from(random.bytes(4)).readUInt32BE(0) / 2 ** 32;
+  const next = (): number => new DataView(random.bytes(4).buffer).getUint32(0) / 2 ** 32;
   return {
     next,
     pick(items) {

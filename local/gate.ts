@@ -2,10 +2,15 @@ import { KeyturnError } from "../core/errors.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Chance } from "./chance.ts";
 
-type Fate = "done" | "fails" | "is rejected" | "reply lost";
+/** What a worker calls, each of which may be out of reach for a while. */
+export const parts = ["store", "journal", "bus", "audit", "rotator"] as const;
+export type Part = (typeof parts)[number];
+
+type Fate = "done" | "fails" | "is rejected" | "is broken" | "reply lost";
 
 interface Call {
   readonly worker: string;
+  readonly part: Part;
   readonly what: string;
   readonly go: (fate: Fate) => void;
 }
@@ -15,15 +20,19 @@ export class Gate {
   readonly counts: Record<string, number> = {};
   readonly #chance: Chance;
   readonly #tell: (line: string) => void;
+  readonly #trouble: number;
   readonly #deaths = new Map<string, () => void>();
   readonly #dead = new Set<string>();
+  readonly #out = new Set<Part>();
   #calls: Call[] = [];
   #frozen: Call[] = [];
   #healthy = false;
 
-  constructor(chance: Chance, tell: (line: string) => void) {
+  /** `trouble`: how much goes wrong, of what may at most. */
+  constructor(chance: Chance, tell: (line: string) => void, trouble = 1) {
     this.#chance = chance;
     this.#tell = tell;
+    this.#trouble = trouble;
   }
 
   get waiting(): number {
@@ -35,18 +44,20 @@ export class Gate {
   }
 
   wrap(worker: string, ports: Ports): Ports {
-    const behind = <Part extends object>(name: string, part: Part): Part =>
-      new Proxy(part, {
+    const behind = <Port extends object>(name: Part, port: Port): Port =>
+      new Proxy(port, {
         get: (owner, method) => {
           const found: unknown = Reflect.get(owner, method);
           // A chain that is read is an iterator, and only a verifier's business.
           if (typeof found !== "function" || (name === "audit" && method === "read")) return found;
           if (/^check|Fields$/.test(String(method))) return found;
           return async (...args: unknown[]) => {
-            const fate = await this.#wait(worker, `${name}.${String(method)}`);
+            const fate = await this.#wait({ worker, part: name, what: `${name}.${String(method)}` });
             if (fate === "fails") throw new KeyturnError("unreachable", "the simulation's network is down");
             if (fate === "is rejected")
               throw new KeyturnError("target-rejected", "the simulation's target says no");
+            if (fate === "is broken")
+              throw new KeyturnError("data-broken", "the simulation's store cannot read what it keeps");
             const result: unknown = await Reflect.apply(found, owner, args);
             if (fate === "reply lost") throw new KeyturnError("timeout", "the simulation has lost the reply");
             return result;
@@ -67,13 +78,36 @@ export class Gate {
   release(): void {
     const call = this.#take(this.#calls);
     if (call === undefined) return;
-    const dice = this.#chance.next();
-    if (dice < 0.03) this.#die(call);
+    const dice = this.#chance.next() / this.#trouble;
+    if (this.#out.has(call.part)) this.#goOn(call, "fails");
+    else if (dice < 0.03) this.#die(call);
     else if (dice < 0.07) this.#freeze(call);
     else if (dice < 0.1) this.#goOn(call, "fails");
-    else if (dice > 0.97 && call.what.startsWith("rotator.")) this.#goOn(call, "is rejected");
     else if (dice < 0.13) this.#goOn(call, "reply lost");
+    else if (dice < 0.16 || (dice < 0.25 && call.what === "store.promote"))
+      this.#goOn(call, this.#refusal(call));
     else this.#goOn(call, "done");
+  }
+
+  /** What trying again does not help against: a target says no, and a store cannot read what it keeps. */
+  #refusal({ what }: Call): Fate {
+    if (what.startsWith("rotator.")) return "is rejected";
+    return what.startsWith("store.") ? "is broken" : "done";
+  }
+
+  /** Every call to that part fails, whoever calls, until it is mended. */
+  breakDown(part: Part): void {
+    this.#out.add(part);
+    this.#count(`the ${part} is out of reach for a while`);
+  }
+
+  mend(): void {
+    this.#out.clear();
+  }
+
+  /** Whether a part is out of reach; without one, whether any is. */
+  isOut(part?: Part): boolean {
+    return part === undefined ? this.#out.size > 0 : this.#out.has(part);
   }
 
   #freeze(call: Call): void {
@@ -86,12 +120,13 @@ export class Gate {
     const call = this.#take(this.#frozen);
     if (call === undefined) return;
     this.#happened(call, "thaws at");
-    this.#goOn(call, "done");
+    this.#goOn(call, this.#out.has(call.part) ? "fails" : "done");
   }
 
   /** From now on nothing fails, and whoever is frozen goes on. */
   heal(): void {
     this.#healthy = true;
+    this.#out.clear();
     for (const call of [...this.#calls.splice(0), ...this.#frozen.splice(0)]) this.#goOn(call, "done");
   }
 
@@ -100,10 +135,10 @@ export class Gate {
     for (const call of [...this.#calls, ...this.#frozen]) this.#die(call);
   }
 
-  #wait(worker: string, what: string): Promise<Fate> {
-    if (this.#dead.has(worker)) return new Promise(() => undefined);
+  #wait(call: Omit<Call, "go">): Promise<Fate> {
+    if (this.#dead.has(call.worker)) return new Promise(() => undefined);
     if (this.#healthy) return Promise.resolve("done");
-    return new Promise((go) => this.#calls.push({ worker, what, go }));
+    return new Promise((go) => this.#calls.push({ ...call, go }));
   }
 
   #take(calls: Call[]): Call | undefined {
@@ -122,13 +157,19 @@ export class Gate {
   }
 
   #goOn(call: Call, fate: Fate): void {
+    if (fate === "fails" && this.#out.has(call.part))
+      this.#count(`fails while the ${call.part} is out of reach`);
     if (fate === "done") this.#tell(`${call.worker} ${call.what}`);
     else this.#happened(call, fate);
     call.go(fate);
   }
 
   #happened(call: Call, what: string): void {
-    this.counts[what] = (this.counts[what] ?? 0) + 1;
+    this.#count(what);
     this.#tell(`${call.worker} ${what} ${call.what}`);
+  }
+
+  #count(what: string): void {
+    this.counts[what] = (this.counts[what] ?? 0) + 1;
   }
 }

@@ -248,5 +248,11 @@ export function seededRandom(seed: number): Random {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) & 0xff;
   };
-  return { bytes: (length) => Uint8Array.from({ length }, byte) };
+  return {
+    bytes(length) {
+      const bytes = new Uint8Array(length);
+      for (let at = 0; at < length; at += 1) bytes[at] = byte();
+      return bytes;
+    },
+  };
 }

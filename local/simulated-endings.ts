@@ -12,6 +12,13 @@ export const endings = [
 type Ending = (typeof endings)[number];
 export const turns = ["halted", "resumed", "emergency", "cut first", "imported", "debt paid"] as const;
 
+/** Where a rotation may come to a halt: nothing is halted that was told already, or is owed. */
+export const mayHalt = ["create", "set", "test", "finish", "grace", "undo"] as const;
+
+export function haltedIn(phase: string | undefined): string {
+  return `halted in ${phase}`;
+}
+
 const turnOf: Readonly<Record<string, (typeof turns)[number]>> = {
   halted: "halted",
   resumed: "resumed",
@@ -28,14 +35,22 @@ export async function countEndings(
 ): Promise<void> {
   let under: Ending | undefined;
   for await (const { action, detail } of audit.read(ref)) {
-    const turn = turnOf[action];
-    if (turn !== undefined) count(turn);
-    if (turn === "emergency" && detail !== "") count("cut first");
+    for (const turn of turnsOf(action, detail)) count(turn);
     const ends = endOf(action, under);
     if (ends !== undefined) count(ends);
     if (beginnings.has(action)) under = action === "rollback.began" ? "rolled back" : aimOf(detail);
     else if (ends !== undefined) under = undefined;
   }
+}
+
+function turnsOf(action: string, detail: string): readonly string[] {
+  const turn = turnOf[action];
+  const more = [
+    turn === "halted" ? haltedIn(/^in (\w+)/.exec(detail)?.[1]) : undefined,
+    turn === "emergency" && detail !== "" ? "cut first" : undefined,
+    action === "rollback.began" && detail === "requested by keyturn" ? "rolls back by itself" : undefined,
+  ];
+  return [turn, ...more].filter((one) => one !== undefined);
 }
 
 const beginnings = new Set(["rotate.began", "rollback.began"]);
@@ -53,7 +68,13 @@ function aimOf(detail: string): Ending {
 }
 
 /** What the faults of the simulation, and those who wait for one another, may be told as. */
-const causes: readonly ErrorCode[] = ["unreachable", "timeout", "target-rejected", "target-busy"];
+const causes: readonly ErrorCode[] = [
+  "unreachable",
+  "timeout",
+  "target-rejected",
+  "target-busy",
+  "data-broken",
+];
 
 /**
  * The first failure in the audit that nothing in the world explains: a step that finds another's fence, a lost candidate or a defect was not where
@@ -62,9 +83,9 @@ const causes: readonly ErrorCode[] = ["unreachable", "timeout", "target-rejected
 export async function unexplained(
   ref: string,
   audit: Ports["audit"],
-  expected: ErrorCode | undefined,
+  expected: readonly ErrorCode[],
 ): Promise<string | undefined> {
-  const inexplicable = errorCodes.filter((code) => code !== expected && !causes.includes(code));
+  const inexplicable = errorCodes.filter((code) => !expected.includes(code) && !causes.includes(code));
   for await (const { action, detail } of audit.read(ref)) {
     if (inexplicable.some((code) => detail.includes(`${code}: `))) return `${action}: ${detail}`;
   }

@@ -6,10 +6,8 @@ import type { Chance } from "./chance.ts";
 import { inOtherWords } from "./simulated-secrets.ts";
 import type { WatchedSecret } from "./simulated-watch.ts";
 
-/** What may be asked for at any moment, by how often. */
+/** What may be asked for at any moment without a leak, and what for a leaked version. */
 export const peaceful = [
-  "rotate",
-  "rotate",
   "rotate",
   "cancel",
   "rollback",
@@ -20,7 +18,13 @@ export const peaceful = [
   "retire",
   "import",
 ] as const;
-const emergencies = ["leak", "leak previous", "leak any", "cut first"] as const;
+export const emergencies = [
+  "leak current",
+  "leak previous",
+  "leak pending",
+  "leak older",
+  "cut first",
+] as const;
 export const everyRequest = [...peaceful, ...emergencies] as const;
 export type Asked = (typeof everyRequest)[number];
 
@@ -59,9 +63,10 @@ export async function ask(
       case "retire":
         // Who insists cuts off whoever still needs the old credential: that is no peace.
         return request(ref, ports, { kind, by, insist: !isPeaceful && insist });
-      case "leak":
+      case "leak current":
       case "leak previous":
-      case "leak any":
+      case "leak pending":
+      case "leak older":
       case "cut first": {
         const version = await versionMark(ref, ports, chance.pick(named(kind, watched)));
         const cutFirst = kind === "cut first";
@@ -79,8 +84,8 @@ export async function ask(
 }
 
 function named(kind: string, { versions }: WatchedSecret): readonly string[] {
-  if (kind === "leak previous") return ["previous", "pending"];
-  return kind === "leak any" ? versions : ["current"];
+  if (kind === "leak older") return versions;
+  return [/^leak (previous|pending)$/.exec(kind)?.[1] ?? "current"];
 }
 
 /**

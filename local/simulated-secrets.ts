@@ -1,4 +1,4 @@
-import type { ManagedSecret, Ports } from "../core/ports.ts";
+import type { Journal, ManagedSecret, Ports } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
 import { every } from "../core/schedule.ts";
 import { Secret } from "../core/secret.ts";
@@ -14,6 +14,7 @@ export interface SimulatedSecret {
   readonly overlap: Overlap;
   readonly admin: string | undefined;
   readonly isScheduled: boolean;
+  readonly confirmEveryMs: number;
   /** The login that was there before Keyturn, and is taken over as it is. */
   readonly imports: Secret | undefined;
 }
@@ -36,6 +37,7 @@ export function cast(chance: Chance): Cast {
     overlap,
     admin,
     isScheduled: chance.next() < 0.3,
+    confirmEveryMs: chance.pick([1_000, 4_000, 4_000]),
     imports,
   });
   const overlap = () => chance.pick<Overlap>(["both-live", "cutover"]);
@@ -68,17 +70,9 @@ export function portsFor({ secrets }: Cast, target: ModelTarget, seed: number) {
   const memory = memoryPorts(target.bothLive, { seed });
   const managed = new Map(secrets.map((secret) => [secret.ref, managedBy(secret)]));
   const records = new Map<string, RotationRecord>();
-  const { journal } = memory.ports;
   const ports: Ports = {
     ...memory.ports,
-    journal: {
-      ...journal,
-      async save(record, revision) {
-        const saved = await journal.save(record, revision);
-        records.set(record.ref, record);
-        return saved;
-      },
-    },
+    journal: readThrough(records, memory.ports.journal, { asText: seed % 8 === 0 }),
     secrets: { get: (ref) => managed.get(ref), refs: () => [...managed.keys()] },
     rotators: { load: async (type) => (type === "model-cutover" ? target.cutover : target.bothLive) },
   };
@@ -90,7 +84,41 @@ export function portsFor({ secrets }: Cast, target: ModelTarget, seed: number) {
   return { ports, clock: memory.clock, records, endSchedules };
 }
 
-function managedBy({ ref, overlap, admin, isScheduled }: SimulatedSecret): ManagedSecret {
+/**
+ * Hands out the records as they were saved, frozen: to write and to read each as text would be a third of the work. Some worlds do it
+ * nevertheless, as every other journal does.
+ */
+function readThrough(
+  records: Map<string, RotationRecord>,
+  journal: Journal,
+  { asText }: { readonly asText: boolean },
+): Journal {
+  const revisions = new Map<string, number>();
+  return {
+    ...journal,
+    async load(ref) {
+      const [record, revision] = [records.get(ref), revisions.get(ref)];
+      return asText || record === undefined || revision === undefined
+        ? journal.load(ref)
+        : { record, revision };
+    },
+    async save(record, revision) {
+      const saved = await journal.save(record, revision);
+      records.set(record.ref, frozen(record));
+      revisions.set(record.ref, saved);
+      return saved;
+    },
+  };
+}
+
+/** With all that is in it, so that whoever would change what was saved finds out. */
+function frozen<Part>(part: Part): Part {
+  if (typeof part !== "object" || part === null || Object.isFrozen(part)) return part;
+  for (const inner of Object.values(part)) frozen(inner);
+  return Object.freeze(part);
+}
+
+function managedBy({ ref, overlap, admin, isScheduled, confirmEveryMs }: SimulatedSecret): ManagedSecret {
   return {
     ref,
     type: `model-${overlap}`,
@@ -100,7 +128,7 @@ function managedBy({ ref, overlap, admin, isScheduled }: SimulatedSecret): Manag
       ...defaultTestPolicy,
       graceAtMostMs: 20_000,
       stepDeadlineMs: 3_000,
-      confirmEveryMs: 4_000,
+      confirmEveryMs,
       schedule: isScheduled ? every(60_000) : undefined,
     },
     fleets: ["agents"],

@@ -5,7 +5,7 @@ import type { Chance } from "./chance.ts";
 import type { ModelTarget } from "./model-target.ts";
 import { SimulatedFleet } from "./simulated-fleet.ts";
 import type { SimulatedSecret } from "./simulated-secrets.ts";
-import { expectSettled, type Login, loginOf } from "./simulation-end.ts";
+import { expectSettled, isSame, type Login, loginOf } from "./simulation-end.ts";
 
 export interface Surroundings {
   readonly ports: Ports;
@@ -15,6 +15,8 @@ export interface Surroundings {
   /** Without emergencies no agent that lives and says what it uses may ever be refused. */
   readonly isPeaceful: boolean;
   readonly tell: (ref: string, line: string) => void;
+  readonly count: (what: string) => void;
+  readonly isOut: (part: "store" | "journal") => boolean;
 }
 
 /** One secret as its readers find it, and the promises about it that hold at every instant. */
@@ -26,16 +28,20 @@ export class WatchedSecret {
   readonly #logins = new Map<string, Login>();
   readonly #proven = new Set<string>();
   readonly #cutFirst = new Set<string>();
+  /** The login that a stranger has made the target refuse. */
+  #meddled: Login | undefined;
+  wasMeddled = false;
   #hadCurrent = false;
+  /** The version by which a reader could log in the last time that one could. */
+  #lastWorked: string | undefined;
   #begun = 0;
 
   constructor(secret: SimulatedSecret, around: Surroundings) {
     this.secret = secret;
     this.ref = secret.ref;
     this.#around = around;
-    this.fleet = new SimulatedFleet(this.ref, around.ports, around.chance, (line) =>
-      around.tell(this.ref, line),
-    );
+    const tell = (line: string) => around.tell(this.ref, line);
+    this.fleet = new SimulatedFleet(this.ref, { ...around, overlap: secret.overlap, tell });
   }
 
   /** Whether it is under Keyturn: not before it was imported, where that is what it waits for. */
@@ -47,12 +53,25 @@ export class WatchedSecret {
     return [...this.#logins.keys()];
   }
 
+  get meddled(): Login | undefined {
+    return this.#meddled;
+  }
+
+  set meddled(login: Login | undefined) {
+    this.#meddled = login;
+    this.wasMeddled ||= login !== undefined;
+  }
+
   willBeCutFirst(version: string): void {
     this.#cutFirst.add(version);
   }
 
   accepts({ username, password }: Login): boolean {
     return this.#around.target.accepts(username, password);
+  }
+
+  async start(): Promise<void> {
+    await this.fleet.start((value) => this.accepts(loginOf(value)));
   }
 
   async act(): Promise<void> {
@@ -74,7 +93,8 @@ export class WatchedSecret {
     const current = await store.read(this.ref, "current");
     const pending = await store.read(this.ref, "pending");
     const candidates = this.secret.overlap === "both-live" ? [current] : [current, pending];
-    const works = candidates.map((stored) => stored && this.accepts(this.#loginOf(stored))).includes(true);
+    const works = candidates.find((stored) => stored && this.accepts(this.#loginOf(stored)));
+    this.#lastWorked = works?.version ?? this.#lastWorked;
     if (pending !== undefined) this.#loginOf(pending);
     const { record } = this;
     if (record === undefined) return;
@@ -82,7 +102,7 @@ export class WatchedSecret {
     if (!isSilent) this.#checkAgents();
     this.#checkPace();
     this.#hadCurrent ||= current !== undefined;
-    if (works || !this.#hadCurrent) return;
+    if (works !== undefined || !this.#hadCurrent) return;
     if (current !== undefined && this.#mayBeWithout(record, current.version)) return;
     this.#broken(`no credential that an agent may read works, in ${record.state.phase}`);
   }
@@ -102,19 +122,61 @@ export class WatchedSecret {
     return login;
   }
 
-  /** In an emergency there may be no credential until the successor is out: cut first, current and candidate both leaked, or a candidate put aside. */
+  /** Only what has leaked may be taken from readers before its successor is out, and that only where nothing else can be done. */
   #mayBeWithout(record: RotationRecord, current: string): boolean {
-    const leaked = record.compromised.some(({ version }) => version === current);
-    const aside = record.debts.some(({ reason }) => reason === "superseded");
-    return this.#cutFirst.has(current) || (leaked && (record.compromised.length > 1 || aside));
+    if (this.#isMeddled(current)) return true;
+    const leaked = record.compromised.filter(({ version }) => this.#isSameLogin(version, current));
+    if (leaked.length === 0) return false;
+    return this.secret.overlap === "both-live"
+      ? this.#isCutFirst(record, current)
+      : this.#hasLostCandidate(record, current);
+  }
+
+  #isCutFirst(record: RotationRecord, current: string): boolean {
+    const asked = [...this.#cutFirst].some((version) => this.#isSameLogin(version, current));
+    const owed = record.debts.some((debt) => debt.cutFirst && this.#isSameLogin(debt.version, current));
+    const cut = record.compromised.some(
+      (one) => one.refusedAt !== undefined && this.#isSameLogin(one.version, current),
+    );
+    return asked && (owed || cut) && !["announce", "grace", "retire"].includes(record.state.phase);
+  }
+
+  /** The one login has a candidate's value, which is put aside until it has the next one's; or it was shut, since that candidate has leaked as well. */
+  #hasLostCandidate(record: RotationRecord, current: string): boolean {
+    const owed = record.debts.find(({ version }) => {
+      const login = this.#logins.get(version);
+      return login !== undefined && this.accepts(login);
+    });
+    const last = owed?.version ?? this.#lastWorked ?? current;
+    this.#lastWorked = last;
+    const leaked = record.compromised.some(({ version }) => this.#isSameLogin(version, last));
+    const hasLost = owed !== undefined || (leaked && !this.#isSameLogin(last, current));
+    return hasLost && ["idle", "create", "set"].includes(record.state.phase);
+  }
+
+  #isSameLogin(one: string, other: string): boolean {
+    const [known, login] = [this.#logins.get(one), this.#logins.get(other)];
+    return one === other || (known !== undefined && isSame(known, login));
+  }
+
+  /** By value: a rollback gives an old value a new version. */
+  #isMeddled(version: string): boolean {
+    const login = this.#logins.get(version);
+    return this.meddled !== undefined && isSame(this.meddled, login);
+  }
+
+  /** A value that has another version since, by a rollback or an import in other words, is waited for by that version alone. */
+  #isSpared(version: string): boolean {
+    const hasOther = this.versions.some((other) => other !== version && this.#isSameLogin(other, version));
+    return hasOther || this.#isMeddled(version);
   }
 
   /** Who lives and says what it uses is waited for, whatever is cancelled, rolled back or killed. */
   #checkAgents(): void {
     if (!this.#around.isPeaceful || this.secret.overlap === "cutover") return;
-    for (const version of this.fleet.inUse()) {
+    for (const version of this.fleet.needed()) {
       const login = this.#logins.get(version);
-      if (login !== undefined && !this.accepts(login)) {
+      if (login !== undefined && !this.#isSpared(version) && !this.accepts(login)) {
         this.#broken(`an agent's ${version} was refused under it`);
       }
     }

@@ -12,6 +12,10 @@ export function loginOf(json: string): Login {
   return { username, password };
 }
 
+export function isSame(one: Login, other: Login | undefined): boolean {
+  return one.username === other?.username && one.password === other.password;
+}
+
 /** What must be true when everything has come to rest: one value is accepted, it is current, it has not leaked, and nothing is owed. */
 export async function expectSettled(
   ref: string,

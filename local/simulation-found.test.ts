@@ -135,3 +135,30 @@ test("an import that stood still while a rotation began saves no candidate that 
   expect(await importing).toBe("request-refused");
   expect(record).toMatchObject({ state: { phase: "idle" }, debts: [] });
 });
+
+test.each(["bothLive", "cutover"] as const)(
+  "%s: a rotation that halted although its finish was carried out goes on when it is cancelled",
+  async (overlap) => {
+    const target = modelTarget();
+    const { ports } = memoryPorts(target[overlap]);
+    const broken: Ports = {
+      ...ports,
+      store: {
+        ...ports.store,
+        async promote(...args) {
+          await ports.store.promote(...args);
+          throw new KeyturnError("data-broken", "the store cannot read what it keeps");
+        },
+      },
+    };
+    await request(ref, ports, { kind: "rotate", by: "ann" });
+    await reconcile(ref, ports, { worker: "worker" });
+    await request(ref, ports, { kind: "rotate", by: "ann" });
+    const halted = await reconcile(ref, broken, { worker: "worker" });
+    expect(halted.record.state).toMatchObject({ phase: "halted", from: "finish" });
+    await request(ref, ports, { kind: "cancel", by: "ann", insist: true });
+    const { record } = await reconcile(ref, ports, { worker: "worker" });
+    const current = await ports.store.read(ref, "current");
+    expect(record).toMatchObject({ state: { phase: "grace" }, current: { version: current?.version } });
+  },
+);
