@@ -7,10 +7,11 @@ import { reconcile } from "../core/reconcile.ts";
 import type { RotationRecord } from "../core/record.ts";
 import { repair } from "../core/repair.ts";
 import { type Chance, chanceFrom } from "./chance.ts";
-import { disasters, type Scene } from "./disasters.ts";
+import { disasters, type Scene, traces } from "./disasters.ts";
 import { Gate } from "./gate.ts";
 import { memoryPorts } from "./memory-ports.ts";
 import { modelTarget } from "./model-target.ts";
+import { countEndings } from "./simulated-endings.ts";
 import { SimulatedPast } from "./simulated-past.ts";
 import { expectSettled, type Login, loginOf } from "./simulation-end.ts";
 
@@ -19,7 +20,7 @@ const attemptsMax = 3;
 
 type Overlap = "both-live" | "cutover";
 
-/** What each disaster was, and how often it happened. */
+/** How often each disaster came, acted and was seen, each fault, and each ending. */
 export type DisasterCounts = Readonly<Record<string, number>>;
 
 /**
@@ -94,6 +95,8 @@ class DisasterWorld {
     await this.#ask("rotate");
     await this.#rest();
     await this.#expectWhole("after the next rotation");
+    await countEndings(ref, this.#ports.audit, (what) => this.#count(what));
+    Object.assign(this.counts, this.#scene.gate.counts);
   }
 
   /** A rotation with all that may be asked of it, up to any call; whoever is at it dies there or freezes. */
@@ -125,10 +128,15 @@ class DisasterWorld {
       const name = this.#chance.pick(Object.keys(disasters));
       this.#count(name);
       this.story.push(`DISASTER: ${name}`);
+      const before = await traces(this.#scene);
       await disasters[name]?.(this.#scene);
       if (this.#scene.cut.length > 0) this.#isEmergency = true;
       const { journal, store } = this.#scene;
       this.#ports = this.#scene.past.watch({ ...this.#scene.memory.ports, journal, store });
+      if ((await traces(this.#scene)) === before) continue;
+      this.#count(`${name} acted`);
+      const [seen] = diagnose(await examine(ref, this.#ports), attemptsMax);
+      if (seen !== undefined) this.#count(`${name} was seen`);
     }
   }
 
@@ -150,11 +158,11 @@ class DisasterWorld {
   /** What an operator does in the morning. */
   async #recover(): Promise<void> {
     for (let turn = 0; turn < 8; turn += 1) {
-      if ((await this.#record()) !== undefined) await this.#rest();
+      if ((await this.#ports.journal.load(ref)) !== undefined) await this.#rest();
       const seen = await examine(ref, this.#ports);
       const found = diagnose(seen, attemptsMax);
       for (const { ailment, what } of found) this.story.push(`doctor: ${ailment}: ${what}`);
-      if (found.length === 0 && this.#hasEnded(await this.#record())) return;
+      if (found.length === 0 && this.#hasEnded((await this.#ports.journal.load(ref))?.record)) return;
       const fixed = await repair(seen, this.#ports, "doctor");
       if (fixed !== undefined) this.story.push(`  repaired: now ${fixed.state.phase}, epoch ${fixed.epoch}`);
       await this.#lookAtReaders();
@@ -274,10 +282,6 @@ class DisasterWorld {
 
   #backUp(): void {
     this.#scene.past.backups.push(this.#scene.target.backup());
-  }
-
-  async #record(): Promise<RotationRecord | undefined> {
-    return (await this.#ports.journal.load(ref))?.record;
   }
 
   #accepts({ username, password }: Login): boolean {

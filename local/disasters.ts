@@ -63,6 +63,25 @@ export const disasters: Readonly<Record<string, (scene: Scene) => Promise<void>>
   },
 };
 
+/** What journal, store and target have and let in: what a disaster leaves as it was has not acted. */
+export async function traces({ journal, store, target, past }: Scene): Promise<string> {
+  const { record } = (await journal.load(ref)) ?? {};
+  const stages = await Promise.all(
+    (["current", "pending", "previous"] as const).map(
+      async (stage) => (await store.read(ref, stage))?.version,
+    ),
+  );
+  const accepted = [...past.logins.values()].filter(({ username, password }) =>
+    target.accepts(username, password),
+  );
+  return JSON.stringify([
+    record?.epoch,
+    record?.state.phase,
+    stages,
+    accepted.map(({ password }) => password),
+  ]);
+}
+
 async function renewJournal(scene: Scene, record: RotationRecord | undefined): Promise<void> {
   scene.journal = memoryJournal();
   if (record !== undefined) await scene.journal.save(record, undefined);
