@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { diagnose } from "./diagnose.ts";
-import { lost, marked, print, recorded, seen, tried } from "./examination.contract.ts";
+import { lost, marked, print, recorded, rotation, seen, stored, tried } from "./examination.contract.ts";
+import type { Examination } from "./examine.ts";
 import type { RotationRecord } from "./record.ts";
 
 /** A current that is refused, while the login holds an older value. */
@@ -48,3 +49,22 @@ test("one that holds another value than the candidate's does not", () => {
   const lostJournal = seen({ ...lost, tried: candidate, marks: [marked("v0")] });
   expect(diagnose(lostJournal, 3)[1]?.what).toContain("the login holds another value");
 });
+
+test.each(["set", "test"] as const)(
+  "a rotation of one password whose candidate is gone from the store explains nothing in %s",
+  (phase) => {
+    const state = { phase, rotation, attempts: 0, notBefore: 0 };
+    const stopped = (versions: Examination["versions"]) =>
+      diagnose(
+        seen({
+          overlap: "cutover",
+          versions,
+          tried: [tried("v1", "current", "refused")],
+          record: recorded({ state }),
+        }),
+        3,
+      ).map(({ ailment }) => ailment);
+    expect(stopped([stored("v1", "current")])).toEqual(["current-refused"]);
+    expect(stopped([stored("v2", "pending"), stored("v1", "current")])).toEqual([]);
+  },
+);

@@ -448,8 +448,9 @@ describe("what refuses current, and goes on by itself, is no ailment", () => {
     attempts,
   });
   const undo: State = { phase: "undo", rotation, reason: "x", ...tries };
+  const versions = [stored("v2", "pending"), stored("v1", "current")];
   const cutover = (state: State, changes: Partial<Examination> = {}) =>
-    diagnose(refused({ overlap: "cutover", record: recorded({ state }), ...changes }), attemptsMax);
+    diagnose(refused({ overlap: "cutover", versions, record: recorded({ state }), ...changes }), attemptsMax);
 
   test.each([inPhase("set"), inPhase("test"), inPhase("finish"), undo, inPhase("set", 2)])(
     "of a cutover type in $phase, $attempts tries in",

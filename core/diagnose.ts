@@ -113,7 +113,7 @@ function current(seen: Examination, attemptsMax: number): readonly Diagnosis[] {
 
 /**
  * Whether what is under way explains that the target refuses current, and goes on by itself: a successor of what has leaked, or a set of a
- * cutover type, or its undo.
+ * cutover type, or its undo. Without its candidate in the store it does not.
  */
 function isExpected(seen: Examination, current: TriedVersion, attemptsMax: number): boolean {
   const { record } = seen;
@@ -122,7 +122,12 @@ function isExpected(seen: Examination, current: TriedVersion, attemptsMax: numbe
   const { state } = record;
   const isChanging =
     state.phase === "set" || state.phase === "test" || state.phase === "finish" || state.phase === "undo";
-  return seen.overlap === "cutover" && isChanging && state.attempts < attemptsMax;
+  const isLost = (state.phase === "set" || state.phase === "test") && !isStored(seen, state.rotation.id);
+  return seen.overlap === "cutover" && isChanging && !isLost && state.attempts < attemptsMax;
+}
+
+function isStored({ versions }: Examination, wanted: string): boolean {
+  return versions.some(({ version }) => version === wanted);
 }
 
 function refusedCurrent(seen: Examination, found: TriedVersion): Diagnosis {

@@ -385,7 +385,8 @@ describe("a repair", () => {
 
   test("goes by the policy of the secret", async () => {
     const state: State = { ...set, attempts: policy.attemptsMax };
-    const one = { overlap: "cutover" as const, tried: [refused], revision: undefined };
+    const versions = [stored("v2", "pending"), stored("v1", "current")];
+    const one = { overlap: "cutover" as const, versions, tried: [refused], revision: undefined };
     for (const [attempts, expected] of [
       [policy.attemptsMax - 1, undefined],
       [policy.attemptsMax, expect.anything()],

@@ -147,8 +147,11 @@ test("turn/set, whose candidate is gone from the store: current goes on, and a p
 test("place/set, whose candidate is gone from the store when it was set: the value that the agents have is set again", async () => {
   const ref = "place/set";
   const current = loginOf(yesterday, ref);
-  await expectHalted(ref);
   expect(await place.logsIn(current)).toBe(false);
+  expect((await place.json<Report>(["doctor", ref], { code: 6 })).secrets[0]?.diagnoses).toMatchObject([
+    { ailment: "current-refused", fix: "makes the target accept the same value again" },
+  ]);
+  await expectHalted(ref);
   const told = await place.json<Report>(["doctor", ref, "--fix"], { code: 6 });
   expect(told.secrets).toMatchObject([
     { fixed: true, diagnoses: [{ ailment: "current-refused" }, { ailment: "halted" }] },
