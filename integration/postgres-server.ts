@@ -59,6 +59,30 @@ export interface PostgresServer {
   kill(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
 }
 
+/**
+ * Settings of a server whose log tells the most that there is: every message, and the trees of every statement. A rotation comes to some
+ * megabytes, so that it is for a few of the tests.
+ */
+export const mostTalkative = {
+  log_min_messages: "debug5",
+  debug_print_parse: "on",
+  debug_print_rewritten: "on",
+  debug_print_plan: "on",
+  // Each statement is logged when it comes: not once more with each of its trees.
+  log_min_error_statement: "error",
+} as const;
+
+/** Of a session that arranges with passwords what Keyturn never says: nothing of it is logged. */
+const quiet = [
+  "SET log_min_messages = panic",
+  "SET log_statement = none",
+  "SET log_min_duration_statement = -1",
+  "SET log_min_error_statement = panic",
+  "SET debug_print_parse = off",
+  "SET debug_print_rewritten = off",
+  "SET debug_print_plan = off",
+].join("; ");
+
 /** Tried again for a while: processes that are about to end may still be writing. */
 const removal = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 } as const;
 
@@ -131,7 +155,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
         const client = await connect(port, ca, login);
         // What a test arranges with passwords in it is not said by Keyturn.
         if (login.username === superuser.username) {
-          await client.query("SET log_statement = none; SET log_min_error_statement = panic");
+          await client.query(quiet);
         }
         return client;
       },
@@ -192,6 +216,10 @@ function flags({ maxConnections = 60, settings = {} }: PostgresOptions): string[
     log_connections: "on",
     log_disconnections: "on",
     log_min_error_statement: "debug1",
+    log_min_duration_statement: "0",
+    log_error_verbosity: "verbose",
+    log_parameter_max_length: "-1",
+    log_parameter_max_length_on_error: "-1",
     ...settings,
   };
   return Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);

@@ -9,7 +9,7 @@ import { Steps } from "./steps.contract.ts";
 let server: PostgresServer;
 
 beforeAll(async () => {
-  server = await startPostgres({ maxConnections: 200, settings: { log_statement: "all" } });
+  server = await startPostgres({ maxConnections: 200 });
 });
 
 afterAll(async () => {

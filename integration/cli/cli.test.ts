@@ -23,7 +23,7 @@ const printed: string[] = [];
 const values = new Set<string>([adminPassword]);
 
 beforeAll(async () => {
-  postgres = await startPostgres({ settings: { log_statement: "all" } });
+  postgres = await startPostgres();
   const superuser = await postgres.client();
   await superuser.query(`CREATE ROLE keyturn_admin LOGIN CREATEROLE PASSWORD '${adminPassword}'`);
   await superuser.end();

@@ -25,7 +25,7 @@ const printed: string[] = [];
 const values = new Set<string>([adminPassword]);
 
 beforeAll(async () => {
-  postgres = await startPostgres({ maxConnections: 150, settings: { log_statement: "all" } });
+  postgres = await startPostgres({ maxConnections: 150 });
   superuser = await postgres.client();
   await superuser.query(`CREATE ROLE keyturn_admin LOGIN CREATEROLE PASSWORD '${adminPassword}'`);
 });

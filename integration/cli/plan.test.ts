@@ -36,7 +36,7 @@ let owners = 0;
 let owner = "";
 
 beforeAll(async () => {
-  postgres = await startPostgres({ settings: { log_statement: "mod" } });
+  postgres = await startPostgres({ settings: { log_statement: "mod", log_min_duration_statement: "-1" } });
   superuser = await postgres.client();
   await superuser.query(`CREATE ROLE keyturn_admin LOGIN CREATEROLE PASSWORD '${adminPassword}'`);
 });

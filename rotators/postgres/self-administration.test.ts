@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Secret } from "../../core/secret.ts";
-import { type PostgresServer, startPostgres } from "../../integration/postgres-server.ts";
+import { mostTalkative, type PostgresServer, startPostgres } from "../../integration/postgres-server.ts";
 import { createPasswordTarget, type PasswordTarget } from "../../integration/postgres-target.ts";
 import { rotator } from "../postgres-password.ts";
 import { type StepOptions, Steps } from "../steps.contract.ts";
@@ -9,7 +9,7 @@ import { fenceRoleOf } from "./names.ts";
 let server: PostgresServer;
 
 beforeAll(async () => {
-  server = await startPostgres({ maxConnections: 60 });
+  server = await startPostgres({ maxConnections: 60, settings: mostTalkative });
 });
 
 afterAll(async () => {
