@@ -61,6 +61,7 @@ describe("a check", () => {
   const planted: readonly (readonly [place: Place, path: string])[] = [
     ["printed by processes", "printed/41"],
     ["process lists", "processes/41"],
+    ["process lists", "kept/7-1/processes"],
     ["emulators' logs", "kept/7-1/emulator.log"],
     ["log groups", "t/keyturn-left-abc/log-groups/%2Faws%2Flambda%2Frotate"],
     ["tables, buckets and queues", "t/keyturn-left-abc/tables/journal"],
@@ -114,6 +115,8 @@ describe("a check", () => {
     ],
     ["a token in a file", "kept/1/notes", "@", ["other temporary files: kept/1/notes: at byte 0"]],
     ["a key in the environment", "processes/1", "serve\0PATH=/bin\0KEYTURN_KEY=@\0", []],
+    ["what is planted there", "processes/1", "serve\0KEYTURN_CANARIES_PLANTED=@\0", []],
+    ["what a server says of its environment", "kept/1/server.log", "\tKEYTURN_CANARIES_PLANTED=@\n", []],
     ["a key in an argument", "processes/1", "serve --key @\0", ["process lists: processes/1: at byte 12"]],
     ["a key in another variable", "processes/1", "\0MY_KEY=@\0", ["process lists: processes/1: at byte 8"]],
   ])("knows where it belongs: %s", (_, path, text, found) => {

@@ -6,7 +6,7 @@ import { Search } from "./search.ts";
 /** Where values could be found, and what tells a file of it by its path. The first that fits counts. */
 const places = [
   ["printed by processes", /^printed\//],
-  ["process lists", /^processes\//],
+  ["process lists", /(^|\/)processes(\/|$)/],
   ["emulators' logs", /\/emulator\.log$/],
   ["log groups", /\/keyturn-left-[^/]+\/log-groups\//],
   ["tables, buckets and queues", /\/keyturn-left-[^/]+\/(tables|objects|queues)\//],
@@ -37,8 +37,12 @@ const rights: readonly (readonly [Place, RegExp])[] = [
   // A token goes to whoever enrols, and what the second person has to agree to is not secret, though it is read as if it were.
   ["printed by processes", /^keyturn-agent-[\w-]+$|(?<="token":")keyturn-agent-[\w-]+(?=")/gm],
   ["printed by processes", /\{"kind":"keyturn-(?:revoke-request|approval)".*$/gm],
-  // Keys that come by the environment.
-  ["process lists", /(?<=\0|^)(?:KEYTURN_KEY|OTEL_EXPORTER_OTLP_HEADERS)=[^\0\n]*/gm],
+  // Keys that come by the environment, and what is planted there. A database server that tells the most tells its environment, too.
+  [
+    "process lists",
+    /(?<=\0|^)(?:KEYTURN_KEY|KEYTURN_CANARIES_PLANTED|OTEL_EXPORTER_OTLP_HEADERS)=[^\0\n]*/gm,
+  ],
+  ["database logs", /(?<=^\s*)KEYTURN_CANARIES_PLANTED=.*$/gm],
 ];
 
 export interface Checked {
@@ -47,6 +51,13 @@ export interface Checked {
   readonly places: readonly { readonly place: Place; readonly files: number; readonly bytes: number }[];
   /** What was found, as `place: file: at byte`; never the value. */
   readonly found: readonly string[];
+}
+
+export interface Expected {
+  /** Each has planted values. */
+  readonly suites: readonly string[];
+  /** In each there is something to be searched. */
+  readonly places: readonly Place[];
 }
 
 /** Looks for every value of a run everywhere in what it left behind, and in the reports. */
@@ -82,10 +93,7 @@ export function check(folder: string, reports: readonly string[] = []): Checked 
 }
 
 /** What is wrong with a check: something was found, or something that should have been searched was not there. */
-export function complaintsOf(
-  checked: Checked,
-  expected: { suites: readonly string[]; places: readonly Place[] },
-) {
+export function complaintsOf(checked: Checked, expected: Expected): readonly string[] {
   const empty = checked.places.filter(({ place, bytes }) => bytes === 0 && expected.places.includes(place));
   const silent = expected.suites.filter((suite) => (checked.values.get(suite) ?? 0) === 0);
   return [

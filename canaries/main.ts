@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { check, complaintsOf, summaryOf } from "./check.ts";
 import { makeRunFolder, runFolder, variable } from "./run-folder.ts";
+import { plantedBy, programs, testFiles } from "./suites.ts";
 
 const usage = `npm run canaries -- --make
 npm run canaries -- FOLDER [REPORTS]
@@ -28,7 +29,11 @@ if (values.make) {
 } else {
   const more = reports === undefined ? [] : readdirSync(reports).map((name) => join(reports, name));
   const checked = check(folder, more);
-  const complaints = complaintsOf(checked, { suites: ["processes"], places: ["other temporary files"] });
+  const complaints = complaintsOf(checked, {
+    // With reports comes a run of all that there is.
+    suites: reports === undefined ? [] : ["processes", ...programs().keys(), ...plantedBy(testFiles())],
+    places: ["other temporary files"],
+  });
   console.log(summaryOf(checked));
   for (const complaint of complaints) console.error(complaint);
   if (complaints.length > 0) process.exitCode = 1;

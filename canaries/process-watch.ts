@@ -1,39 +1,30 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { Worker } from "node:worker_threads";
 
-/** Looks at the processes of this machine all the time, as any other user with rights may: their arguments and their environments. Linux only. */
-export class ProcessWatch implements Disposable {
-  readonly #seen = new Map<string, string>();
-  readonly #timer: NodeJS.Timeout;
+/** Looks at the processes of this machine all the time, in a thread of its own, and writes what they show into a file. Linux only. */
+export class ProcessWatch implements AsyncDisposable {
+  readonly #thread: Worker | undefined;
+  /** Holds once what begins is seen. */
+  readonly isLooking: Promise<void>;
 
-  /** Those whose arguments hold one of these texts; looked for every `lookMs` milliseconds. */
-  constructor(texts: readonly string[], lookMs = 100) {
-    this.#timer = setInterval(() => this.#look(texts), lookMs);
-    this.#timer.unref();
+  constructor(file: string) {
+    this.#thread = existsSync("/proc/loadavg")
+      ? new Worker(new URL("./process-watch-thread.ts", import.meta.url), {
+          workerData: { file },
+          // Those of this process may be for it alone.
+          execArgv: [],
+        })
+      : undefined;
+    // It keeps no process alive.
+    this.#thread?.unref();
+    this.isLooking = new Promise((resolve, reject) => {
+      this.#thread?.once("message", () => resolve());
+      this.#thread?.once("error", reject);
+      if (this.#thread === undefined) resolve();
+    });
   }
 
-  /** Arguments and environment of each that was there. */
-  get seen(): readonly string[] {
-    return [...this.#seen.values()];
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-  }
-
-  #look(texts: readonly string[]): void {
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-      const args = this.#read(pid, "cmdline");
-      if (texts.some((text) => args.includes(text)))
-        this.#seen.set(`${pid} ${args}`, args + this.#read(pid, "environ"));
-    }
-  }
-
-  /** Empty: it has ended meanwhile, or is another user's. */
-  #read(pid: string, what: "cmdline" | "environ"): string {
-    try {
-      return readFileSync(`/proc/${pid}/${what}`, "utf8");
-    } catch {
-      return "";
-    }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread?.terminate();
   }
 }

@@ -5,6 +5,9 @@ import { join } from "node:path";
 /** The environment's name for the folder of the run under way. Where it is not set, nobody watches. */
 export const variable = "KEYTURN_CANARIES";
 
+/** The environment's name for a value that belongs there, and nowhere else. */
+export const plantedVariable = "KEYTURN_CANARIES_PLANTED";
+
 /** Everything that a run leaves behind, so that it can be searched. */
 export interface RunFolder {
   /** What the run's processes take for the machine's folder of temporary files. */

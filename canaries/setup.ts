@@ -1,12 +1,16 @@
-import { relative } from "node:path";
+import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
-import { variable } from "./run-folder.ts";
-import { watch } from "./watch.ts";
+import { plantedVariable, variable } from "./run-folder.ts";
+import { inEnvironment, suiteOf } from "./suites.ts";
+import { markValues, watch } from "./watch.ts";
 
 /** Runs before each file of tests, in its process. */
 const folder = process.env[variable];
 if (folder !== undefined) {
-  const path = relative(`${import.meta.dirname}/..`, expect.getState().testPath ?? "");
-  const [suite = ""] = /^integration\/aws\/stack(?=\/)|^integration\/aws(?=\/)|^[^/]+/.exec(path) ?? [];
-  watch(folder, suite.replace(/^integration\//, ""));
+  const suite = suiteOf(expect.getState().testPath ?? "");
+  watch(folder, suite);
+  // Secrets are in the environments of those who run things; nothing that runs there may repeat what it finds.
+  const planted = randomBytes(24).toString("base64url");
+  process.env[plantedVariable] = planted;
+  markValues(folder, inEnvironment(suite), [planted]);
 }

@@ -1,8 +1,9 @@
-import fs, { appendFileSync, existsSync, readdirSync, renameSync } from "node:fs";
+import fs, { existsSync, readdirSync, renameSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join, resolve, sep } from "node:path";
 import { isTelling } from "../core/fingerprint.ts";
 import { Secret } from "../core/secret.ts";
+import { note } from "./note.ts";
 import { runFolder } from "./run-folder.ts";
 import { windowBytes } from "./search.ts";
 
@@ -45,15 +46,6 @@ function markRevealed(ledger: string, suite: string): void {
     }
     return value;
   };
-}
-
-/** A process that is not allowed to write, or has no room to, is not disturbed by being watched. */
-export function note(file: string, text: string | Uint8Array): void {
-  try {
-    appendFileSync(file, text, { mode: 0o600 });
-  } catch {
-    return;
-  }
 }
 
 const once = Symbol.for("keyturn.canaries.kept");
