@@ -96,11 +96,13 @@ export class Morning {
   }
 
   async #liveOn(turn: number): Promise<void> {
-    const { people } = this.#around;
+    const { people, check } = this.#around;
     this.isSilent ||= turn > 60;
     if (this.isSilent) return;
     if (turn === asksUntil) await this.#putRight();
     if (turn < asksUntil && people.wants("grace", "retire")) await people.ask();
+    // An import makes a version current at once, and the next one may come before anybody has looked.
+    await check();
     for (const watched of this.#secrets) {
       await watched.fleet.beat();
       await watched.act();
