@@ -42,10 +42,10 @@ test("nothing is kept: what has changed since is read", async () => {
   await make("a", "b");
   await readAll(["a", "b"]);
   const client = world.client();
-  await client.send(new PutSecretValueCommand({ SecretId: "a", SecretString: "of somebody else" }));
+  await client.send(new PutSecretValueCommand({ SecretId: "a", SecretString: "by-another-hand-than-ours" }));
   const [changed, same] = await readAll(["a", "b"]);
   expect([changed, same]).toEqual([
-    { status: "fulfilled", value: "of somebody else" },
+    { status: "fulfilled", value: "by-another-hand-than-ours" },
     { status: "fulfilled", value: "of b" },
   ]);
 });
