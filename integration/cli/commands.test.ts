@@ -189,10 +189,6 @@ describe("what an operator does to the course of things", () => {
     await place.json(["rotate", ref]);
     postgres.kill("SIGSTOP");
     try {
-      const late = await place.json<{ error: { code: string } }>(["rotate", ref, "--timeout", "1"], {
-        code: 5,
-      });
-      expect(late.error.code).toBe("timeout");
       const { directory, environment } = place;
       const running = startKeyturn(["rotate", ref], { directory, environment });
       await expect
@@ -205,6 +201,10 @@ describe("what an operator does to the course of things", () => {
       expect(stderr).toMatch(/in create|in set/);
       // Far less than the statement's and the step's own limits.
       expect(Date.now() - started).toBeLessThan(5_000);
+      const late = await place.json<{ error: { code: string } }>(["rotate", ref, "--timeout", "1"], {
+        code: 5,
+      });
+      expect(late.error.code).toBe("timeout");
     } finally {
       postgres.kill("SIGCONT");
     }
