@@ -142,7 +142,8 @@ async function announce(stand: Stand, rotation: Rotation): Promise<Outcome> {
 /** Makes the target refuse the candidate, proves it, and only then puts it aside. A value that may be live is never dropped. */
 async function undo(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const { ports, rotator, record } = stand;
-  const current = await read(stand, "current");
+  // Only its version is asked for: whatever value it has, a candidate that was never saved is put aside.
+  const current = await ports.store.read(record.ref, "current");
   // A finish that halted may have promoted it: nobody can take that back, and only forward does everything find its end.
   if (current?.version === rotation.id) return { step: "undo", result: "published" };
   const saved = await ports.store.read(record.ref, { version: rotation.id });
@@ -165,6 +166,7 @@ async function takeBack(
 ): Promise<void> {
   const { rotator, record } = stand;
   protect(stand, saved.value);
+  if (current !== undefined) protect(stand, current.value);
   if (current?.value.equals(saved.value) === true) {
     throw new KeyturnError(
       "request-refused",
