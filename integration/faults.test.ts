@@ -69,17 +69,17 @@ interface Subject {
 const subjects: Readonly<Record<string, Subject>> = {
   "two logins that take turns": {
     rotator: alternating,
-    share: 5,
+    share: 12,
     arrange: async () => ({ ...(await createTarget(server)), adminRef: "app/admin" }),
   },
   "one role with one password": {
     rotator: password,
-    share: 12,
+    share: 20,
     arrange: async () => ({ ...(await createPasswordTarget(server)), adminRef: "app/admin" }),
   },
   "an administering login that changes itself": {
     rotator: password,
-    share: 12,
+    share: 20,
     arrange: async () => {
       const { admin, administrator, config } = await createPasswordTarget(server);
       return { admin, adminRef: crashRef, config: { ...config, username: administrator.username } };
