@@ -44,14 +44,12 @@ export class TmuxTerminal implements AsyncDisposable {
     await this.press("Enter");
   }
 
+  /** All at once, as the mouse does it. What is written may be a value, which no process may have among its words: tmux reads it. */
   async write(text: string): Promise<void> {
-    await this.#tmux("send-keys", "-l", text);
-  }
-
-  /** As the mouse does it: all at once. */
-  async paste(text: string): Promise<void> {
-    await this.#tmux("set-buffer", "-b", "pasted", text);
-    await this.#tmux("paste-buffer", "-d", "-b", "pasted");
+    const loading = run("tmux", ["-L", this.#socket, "load-buffer", "-b", "written", "-"]);
+    loading.child.stdin?.end(text);
+    await loading;
+    await this.#tmux("paste-buffer", "-d", "-b", "written");
   }
 
   async press(key: string): Promise<void> {

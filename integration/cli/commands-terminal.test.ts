@@ -93,12 +93,12 @@ test("a leaked text of several lines is pasted, ended by Ctrl-D, and left to no 
   await using terminal = await TmuxTerminal.open(place);
   await terminal.type(`${command} revoke --leaked; echo "code $?"`);
   await terminal.waitFor(/Ctrl-D/);
-  await terminal.paste(`touch one\nexport PGPASSWORD='${password}'\ntouch two`);
+  await terminal.write(`touch one\nexport PGPASSWORD='${password}'\ntouch two`);
   await terminal.press("C-d");
   expect(await terminal.waitFor(/code \d/)).toMatch(/is refused by its target[\s\S]*code 0/);
   await terminal.type(`clear; ${command} put hook; echo "code $?"`);
   await terminal.waitFor(/^value:/m);
-  await terminal.paste("touch three\ntouch four\n");
+  await terminal.write("touch three\ntouch four\n");
   expect(await terminal.waitFor(/code 2/)).toContain("several lines");
   await terminal.type("clear; ls");
   expect(await terminal.waitFor(/keyturn.yaml/)).not.toMatch(/one|two|three|four/);
