@@ -31,6 +31,9 @@ export interface NewSecret {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** What a batch as a whole is refused with because of one of its secrets. */
+const ofOne = ["DecryptionFailure", "InvalidRequestException", "ResourceNotFoundException"];
+
 /** One method a call to Secrets Manager: absent is `undefined`, another's move is `"lost"`, everything else throws a KeyturnError. */
 export class SecretCalls {
   readonly #client: SecretsManagerClient;
@@ -90,8 +93,8 @@ export class SecretCalls {
     } catch (thrown) {
       const name = awsErrorName(thrown);
       if (name === "AccessDeniedException") return "refused";
-      // One of them is not there, or has no current value: which one, and whether that is wrong, each says for itself.
-      if (name === "ResourceNotFoundException") return new Map();
+      // Something is the matter with one of them: which one it is, and whether that is wrong, each says for itself.
+      if (ofOne.includes(name ?? "")) return new Map();
       throw translateSecretsManager(thrown, refs.join(", "), "reading");
     }
   }

@@ -72,14 +72,17 @@ test("what one call cannot read says for itself why, and takes nothing from the 
   ]);
 });
 
-test("a call that is refused as a whole because of one of them takes nothing from the others", async () => {
-  await make("a");
-  world.server.befall("BatchGetSecretValue", { error: "ResourceNotFoundException", status: 400 });
-  expect(await readAll(["a", "nobody"])).toEqual([
-    { status: "fulfilled", value: "of a" },
-    { status: "fulfilled", value: undefined },
-  ]);
-});
+test.each(["DecryptionFailure", "InvalidRequestException", "ResourceNotFoundException"])(
+  "a call that %s refuses as a whole because of one of them takes nothing from the others",
+  async (error) => {
+    await make("a");
+    world.server.befall("BatchGetSecretValue", { error, status: 400 });
+    expect(await readAll(["a", "nobody"])).toEqual([
+      { status: "fulfilled", value: "of a" },
+      { status: "fulfilled", value: undefined },
+    ]);
+  },
+);
 
 test("a role that may not ask so asks for one after the other, and does not try again", async () => {
   await make("a", "b");
