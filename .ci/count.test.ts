@@ -42,6 +42,24 @@ describe("the count", () => {
     expect(stdout).toContain("3 passed, 0 failed, 1 skipped");
   });
 
+  it("names what failed, and why, just before the sum", () => {
+    write("parts.tsv", "test\t1\n");
+    const file = join(process.cwd(), "core", "some.test.ts");
+    const unloaded = { name: file, status: "failed", message: "no such\nmodule", assertionResults: [] };
+    const failed = {
+      status: "failed",
+      fullName: "it holds",
+      failureMessages: [`2 is not\n  ${"3".repeat(400)}`],
+    };
+    const testResults = [unloaded, { name: file, status: "failed", assertionResults: [failed] }];
+    write("test.json", JSON.stringify({ success: false, testResults }));
+    expect(count().stdout.trimEnd().split("\n").slice(-3)).toEqual([
+      "FAILED  test: core/some.test.ts : no such module",
+      `FAILED  test: core/some.test.ts it holds: 2 is not ${"3".repeat(291)}`,
+      "0 passed, 2 failed",
+    ]);
+  });
+
   it.each([
     ["a part that failed", "lint\t0\ndemo\t1\n", undefined, "1 passed, 1 failed"],
     ["a part that did not end", "lint\t0\ndemo\tunfinished\n", undefined, "1 passed, 1 failed"],
