@@ -1,7 +1,10 @@
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { viewFleet } from "../core/fleet.ts";
 import { inParallel } from "../core/parallel.ts";
-import type { Compromised, RotationRecord, VersionMark } from "../core/record.ts";
+import type { Ports } from "../core/ports.ts";
+import { type Compromised, newRecord, type RotationRecord, type VersionMark } from "../core/record.ts";
+import { namesOf } from "../core/same-login.ts";
+import { rotationOf } from "../core/transition.ts";
 import type { OpenManifest, OpenSecret } from "./open.ts";
 import type { AffectedSecret } from "./results/revoke.ts";
 import type { Chosen } from "./revoke-choose.ts";
@@ -72,20 +75,36 @@ async function standingOf(
   { ports }: OpenSecret,
   ref: string,
   which: string,
-  { begunSince, isAlone, isFound }: How,
+  how: How,
 ): Promise<Found | undefined> {
-  const record = (await ports.journal.load(ref))?.record;
-  const begun =
-    which === "current" && record !== undefined ? begunFor(record, begunSince, isAlone) : undefined;
-  if (begun !== undefined)
-    return { version: begun.version, mark: markOf(begun), standing: standingBy(begun) };
+  const incident = which === "current" ? how : undefined;
+  const { record, begun } = await begunAt(ports, ref, incident, undefined);
+  if (begun !== undefined) return begun;
   const isStage = which === "current" || which === "previous" || which === "pending";
   const stored = await ports.store.read(ref, isStage ? which : { version: which });
-  if (stored === undefined) return isFound ? { version: which, mark: undefined, standing: "cut" } : undefined;
+  if (stored === undefined)
+    return how.isFound ? { version: which, mark: undefined, standing: "cut" } : undefined;
   const { version } = stored;
+  if (version !== record?.current?.version) {
+    // A successor may have come out since the record was read, or be out and not in the record yet.
+    const later = await begunAt(ports, ref, incident, version);
+    if (later.begun !== undefined) return later.begun;
+  }
   const mark = { version, fingerprint: ports.fingerprinter.fingerprint(stored.value.reveal()) };
   const entry = record?.compromised.find((one) => one.version === version);
   return { version, mark, standing: entry === undefined ? "live" : standingBy(entry) };
+}
+
+/** What the incident has struck already, where it is about what is current. */
+async function begunAt(ports: Ports, ref: string, incident: How | undefined, stored: string | undefined) {
+  const record = (await ports.journal.load(ref))?.record;
+  const entry = incident && record && begunFor(record, incident, stored);
+  const begun: Found | undefined = entry && {
+    version: entry.version,
+    mark: markOf(entry),
+    standing: standingBy(entry),
+  };
+  return { record, begun };
 }
 
 function standingBy({ refusedAt }: Compromised): AffectedSecret["standing"] {
@@ -97,23 +116,28 @@ function markOf({ version, fingerprint }: Compromised): VersionMark | undefined 
 }
 
 /**
- * The emergency that has made what is current now. Whoever names one secret a second time, after the first was refused, means its
- * successor; whoever repeats a wide one does not.
+ * The emergency that has made what is current now, or is about to: what the store has current already and the record only as its
+ * candidate. Whoever names one secret a second time, after the first was refused, means its successor; whoever repeats a wide one does not.
  */
-function begunFor({ compromised, current }: RotationRecord, begunSince: number, isAlone: boolean) {
+function begunFor(
+  { compromised, current, state }: RotationRecord,
+  { begunSince, isAlone }: How,
+  stored: string | undefined,
+): Compromised | undefined {
+  if (current === undefined) return undefined;
+  const isOut = stored !== undefined && rotationOf(state)?.id === stored;
   return compromised.findLast(
     (entry) =>
       entry.at >= begunSince &&
-      current !== undefined &&
-      current.version !== entry.version &&
-      current.since >= entry.at &&
+      (current.version === entry.version ? isOut : current.since >= entry.at) &&
       !(isAlone && entry.refusedAt !== undefined),
   );
 }
 
 async function affectedBy({ ports, managed, storeName }: OpenSecret, ref: string, version: string) {
-  const agents = await ports.journal.agents(ref);
-  const { live, holders } = viewFleet(agents, { old: version, new: "" }, managed.policy, ports.clock.now());
+  const [loaded, agents] = await Promise.all([ports.journal.load(ref), ports.journal.agents(ref)]);
+  const old = namesOf(loaded?.record ?? newRecord(ref), version);
+  const { live, holders } = viewFleet(agents, { old, new: "" }, managed.policy, ports.clock.now());
   const { type, tenant, fleets } = managed;
   return {
     ref,

@@ -200,6 +200,50 @@ describe("every secret of a tenant", () => {
     expect(requested).toBe(1);
   });
 
+  test("who looks while the first one's successor comes out means what has leaked, and not the successor", async () => {
+    const world = await tenantOf(1);
+    const started = Date.now();
+    const { store } = world.ports;
+    const seen: Promise<Aimed>[] = [];
+    const promote: Ports["store"]["promote"] = async (...args) => {
+      await store.promote(...args);
+      seen.push(find(world, started));
+      await seen.at(-1);
+    };
+    Object.assign(world.ports, { store: { ...store, promote } });
+    const first = await find(world, started);
+    await cut(first);
+    const [second] = await Promise.all(seen);
+    expect(second?.targets.map(({ version }) => version)).toEqual(
+      first.targets.map(({ version }) => version),
+    );
+    expect(standings(second ?? first)).toEqual(["under way"]);
+    await cut(second ?? first);
+    await expectContained(world);
+  });
+
+  test("who has read the record before the first one's successor came out, and the store after it, reads again", async () => {
+    const world = await tenantOf(1);
+    const started = Date.now();
+    const first = await find(world, started);
+    const { journal } = world.ports;
+    let isFirst = true;
+    const load: Ports["journal"]["load"] = async (ref) => {
+      const loaded = await journal.load(ref);
+      if (isFirst) {
+        isFirst = false;
+        await cut(first);
+      }
+      return loaded;
+    };
+    Object.assign(world.ports, { journal: { ...journal, load } });
+    const second = await find(world, started);
+    expect(second.targets.map(({ version }) => version)).toEqual(first.targets.map(({ version }) => version));
+    expect(standings(second)).toEqual(["cut"]);
+    await cut(second);
+    await expectContained(world);
+  });
+
   test("goes on where it was interrupted: nothing is lost, and no successor is cut off", async () => {
     let sets = 0;
     const interrupt = new AbortController();

@@ -5,6 +5,7 @@ import { readOnly } from "../core/read-only.ts";
 import { newRecord, type RotationRecord } from "../core/record.ts";
 import { answer } from "../core/request.ts";
 import type { Finding, Outline, Usage } from "../core/rotator.ts";
+import { namesOf } from "../core/same-login.ts";
 import { contextOf, fingerprintOf, read, type Stand } from "../core/stand.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { OpenSecret } from "./open.ts";
@@ -27,7 +28,8 @@ export async function planOf(secret: OpenSecret, manifest: Manifest): Promise<Se
   const answered = answer(record ?? newRecord(ref), { kind: "rotate", by: person() }, around);
   const agents = await ports.journal.agents(ref);
   const current = record?.current?.version;
-  const fleet = viewFleet(agents, { old: current, new: current ?? "" }, policy, now);
+  const old = record === undefined || current === undefined ? [] : namesOf(record, current);
+  const fleet = viewFleet(agents, { old, new: current ?? "" }, policy, now);
   const { usage, outline } = seen;
   return {
     ref,

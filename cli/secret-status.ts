@@ -2,6 +2,7 @@ import { type AgentState, viewFleet } from "../core/fleet.ts";
 import { activeHolds } from "../core/intervene.ts";
 import type { Policy, Ports } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { previousNames } from "../core/same-login.ts";
 import { isCompromised, rotationOf } from "../core/transition.ts";
 import type { OpenSecret } from "./open.ts";
 import type { SecretStatus } from "./results/status.ts";
@@ -18,7 +19,10 @@ export async function describeSecret({
   const record = (await ports.journal.load(ref))?.record;
   const agents = await ports.journal.agents(ref);
   const rotation = record && rotationOf(record.state);
-  const versions = { old: rotation?.previous?.version, new: record?.current?.version ?? "" };
+  const versions = {
+    old: record === undefined ? [] : previousNames(record, rotation),
+    new: record?.current?.version ?? "",
+  };
   const view = viewFleet(agents, versions, policy, now);
   return {
     ref,

@@ -79,6 +79,40 @@ test.each<readonly [string, Partial<RotationRecord>, readonly string[]]>([
     },
     [],
   ],
+  [
+    "of what is being retired by another name none is",
+    {
+      state: {
+        phase: "retire",
+        rotation: { ...rotation, id: "v4", previous: mark("v3") },
+        since: 0,
+        forced: false,
+        ...tries,
+      },
+      sameLogin: [["v3", "v1"]],
+    },
+    ["app/db v1"],
+  ],
+  [
+    "of what is owed by another name none is",
+    { debts: [debt], sameLogin: [["v2", "v1"]] },
+    ["app/db v1", "app/db v2"],
+  ],
+  [
+    "of what has leaked by another name none is",
+    { compromised: [{ ...mark("v9"), reportedBy: "ann", at: 0 }], sameLogin: [["v9", "v1"]] },
+    ["app/db v1"],
+  ],
+  [
+    "of what was proven refused none is",
+    { current: { ...mark("v2"), since: 0 }, refused: ["v1"] },
+    ["app/db v1"],
+  ],
+  [
+    "of what was proven refused, and is current again, every one is granted",
+    { current: { ...mark("v1"), since: 0 }, refused: ["v1"] },
+    [],
+  ],
   ["of what is owed none is", { debts: [debt, { ...debt, ...mark("v9") }] }, ["app/db v1"]],
   [
     "of what has leaked none is",

@@ -1,6 +1,7 @@
 import type { AgentReport } from "./fleet.ts";
 import type { Clock, Journal, Ports } from "./ports.ts";
 import type { RotationRecord } from "./record.ts";
+import { namesOf, previousNames } from "./same-login.ts";
 
 /**
  * Takes what agents report, and says which holds are not granted.
@@ -33,10 +34,12 @@ async function loadOnce(
   return records.get(ref);
 }
 
-/** Retire has begun for it, or it is owed, or somebody else may know it. */
+/** Retire has begun for it, or it is owed, or somebody else may know it, or it was proven refused and is not what is to be read now. */
 function isEnding(record: RotationRecord, version: string): boolean {
-  const { state } = record;
-  const retiring = state.phase === "retire" && state.rotation.previous?.version === version;
-  const owed = record.debts.some((debt) => debt.version === version);
-  return retiring || owed || record.compromised.some((entry) => entry.version === version);
+  const { state, current, refused } = record;
+  const names = namesOf(record, version);
+  const isRetiring = state.phase === "retire" && previousNames(record, state.rotation).includes(version);
+  const isOwed = record.debts.some((debt) => names.includes(debt.version));
+  const isLeaked = record.compromised.some((entry) => names.includes(entry.version));
+  return isRetiring || isOwed || isLeaked || (refused.includes(version) && version !== current?.version);
 }

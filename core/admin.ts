@@ -1,5 +1,5 @@
 import { KeyturnError } from "./errors.ts";
-import type { Ports, StoredSecret } from "./ports.ts";
+import type { Ports, SecretStore, StoredSecret } from "./ports.ts";
 import type { Secret } from "./secret.ts";
 import type { Stand } from "./stand.ts";
 import { rotationOf } from "./transition.ts";
@@ -85,4 +85,15 @@ async function readAdmin(
   redactor.add(stored.value);
   for (const field of Object.values(rotator.adminFields(stored.value))) redactor.add(field);
   return stored;
+}
+
+/** A login that administers itself is asked for before it is stored. */
+export function asAdmin(ref: string, store: SecretStore, value: Secret): SecretStore {
+  return {
+    ...store,
+    read: async (name, which) =>
+      name === ref && which === "current"
+        ? { ref, version: "", value, createdAt: 0 }
+        : store.read(name, which),
+  };
 }

@@ -1,3 +1,4 @@
+import { asAdmin } from "./admin.ts";
 import { commit } from "./commit.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
@@ -8,6 +9,7 @@ import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord } from "./record.ts";
 import { Redactor, redactingLog } from "./redact.ts";
 import type { Finding, RawContext, Rotator } from "./rotator.ts";
+import { alsoNamed } from "./same-login.ts";
 import type { Secret } from "./secret.ts";
 import { Session } from "./session.ts";
 import { contextOf, protect, type Stand } from "./stand.ts";
@@ -76,22 +78,13 @@ async function within<Result>(
   }
 }
 
-/** A login that administers itself is asked for before it is stored. */
-function asAdmin(ref: string, store: SecretStore, value: Secret): SecretStore {
-  return {
-    ...store,
-    read: async (name, which) =>
-      name === ref && which === "current"
-        ? { ref, version: "", value, createdAt: 0 }
-        : store.read(name, which),
-  };
-}
-
 class Adoption {
   readonly #stand: Stand;
   readonly #stored: SecretStore;
   readonly #loaded: Loaded | undefined;
   readonly #value: Secret;
+  /** Versions that hold the same login, or there is no import. */
+  readonly #names: string[] = [];
   /** What the value's fingerprint is or was, by every key that there is. */
   readonly #candidates: readonly string[];
 
@@ -100,6 +93,7 @@ class Adoption {
     this.#stored = stored;
     this.#loaded = loaded;
     this.#value = value;
+    if (stand.record.current !== undefined) this.#names.push(stand.record.current.version);
     this.#candidates = stand.ports.fingerprinter.candidates(value.reveal());
   }
 
@@ -143,24 +137,28 @@ class Adoption {
     await this.#assertReady(epoch);
     await this.#prove();
     const candidate = newId(ports.random);
-    const claimed = await claim(ports.journal, record, {
+    const { ref } = record;
+    const revision = this.#loaded?.revision;
+    const claimed = await claim(ports.journal, alsoNamed(record, candidate, ...this.#names), {
       version: candidate,
       epoch,
-      revision: this.#loaded?.revision,
+      revision,
     });
-    const publishing = new Publishing(ports.journal, this.#stored, {
-      ref: record.ref,
-      revision: claimed.revision,
-    });
+    const publishing = new Publishing(ports.journal, this.#stored, { ref, revision: claimed.revision });
     // Imports before this one can save nothing from here on.
-    for (const other of record.importing ?? []) await this.#stored.discardPending(record.ref, other);
+    for (const other of record.importing ?? []) await this.#stored.discardPending(ref, other);
     const { version } = await this.#store(publishing, candidate);
-    await ports.journal.remember(record.ref, version, fields);
+    await ports.journal.remember(ref, version, fields);
     await this.#mark(mark, await this.#context(version, fingerprint, epoch));
     await publishing.assertCurrent(version);
     const now = ports.clock.now();
     const current = { version, fingerprint, since: now };
-    const adopted = { ...claimed.record, importing: undefined, current, dueAt: now };
+    const adopted = {
+      ...alsoNamed(claimed.record, version, ...this.#names),
+      importing: undefined,
+      current,
+      dueAt: now,
+    };
     const note = { action: "imported", detail: "as it was, without a reset", version, actor: by };
     const saved = await commit(ports, claimed.revision, stay(adopted, note), by);
     return { answer: "imported", version, record: saved.record, findable };
@@ -202,9 +200,9 @@ class Adoption {
   async #objection(): Promise<string | undefined> {
     const { record } = this.#stand;
     const { ref, state, current, debts } = record;
-    if (this.#candidates.some((fingerprint) => isCompromised(record, { version: "", fingerprint }))) {
-      return `this value of ${ref} is compromised: change it at its target by hand, and import the new one`;
-    }
+    const isLeaked = (fingerprint: string) => isCompromised(record, { version: "", fingerprint });
+    const leaked = `this value of ${ref} is compromised: change it at its target by hand, and import the new one`;
+    if (this.#candidates.some(isLeaked)) return leaked;
     if (
       current !== undefined &&
       this.#known() === undefined &&
@@ -212,6 +210,7 @@ class Adoption {
     ) {
       return `${ref} is under Keyturn with another value, version ${current.version}: rotate it instead`;
     }
+    if (isCompromised(record, current)) return leaked;
     if (state.phase !== "idle") return `${ref} is in ${state.phase}: import it when that has ended`;
     if (debts.length > 0) return `${ref} has debts, which are paid first; \`keyturn status ${ref}\` has them`;
     return undefined;
@@ -286,7 +285,7 @@ class Adoption {
       return;
     }
     protect(this.#stand, current.value);
-    if (this.#hasSameSecrets(current.value)) return;
+    if (this.#hasSameSecrets(current.value)) return void this.#names.push(current.version);
     const verdict = await rotator.refused(current.value, await this.#context(current.version));
     if (verdict === "refused") return;
     throw new KeyturnError(

@@ -108,7 +108,7 @@ describe("a debt, of which the next set is what pays it,", () => {
     (...expected) => {
       const [overlap, asked, goesOn, wished] = expected;
       const around = { policy: it.managed.policy, overlap, now: 1_000, newId: "v3" };
-      const nobody = viewFleet([], { old: "v1", new: "v2" }, it.managed.policy, 1_000);
+      const nobody = viewFleet([], { old: ["v1"], new: "v2" }, it.managed.policy, 1_000);
       const tries = { attempts: 0, notBefore: 0 };
       const debt = {
         version: "v0",

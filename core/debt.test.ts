@@ -55,7 +55,7 @@ describe("a debt that is paid", () => {
     const before = recordWith({ debts: [debtOf("v0"), debtOf("v1"), debtOf("v9")] });
     const told = survives === undefined ? "" : `; survives: ${survives}`;
     expect(settled(before, settling(debtOf("v1"), outcome), around)).toEqual({
-      record: { ...before, debts: [debtOf("v0"), debtOf("v9")] },
+      record: { ...before, debts: [debtOf("v0"), debtOf("v9")], refused: ["v1"] },
       notes: [note(`proven refused; 4 sessions ended${told}`)],
       events: [retired("v1", sessions)],
     });
@@ -65,7 +65,7 @@ describe("a debt that is paid", () => {
     const before = recordWith({ debts: [debtOf("v1")] });
     const gone = { result: "gone", sessionsEnded: 0, survives: [] };
     expect(settled(before, settling(debtOf("v1"), gone), around)).toEqual({
-      record: { ...before, debts: [] },
+      record: { ...before, debts: [], refused: ["v1"] },
       notes: [note("it was disabled after it had been proven refused")],
       events: [retired("v1", 0)],
     });
@@ -74,7 +74,7 @@ describe("a debt that is paid", () => {
   test("ends the retire that it is of", () => {
     const before = recordWith({ state: retire("v1"), debts: [debtOf("v1")], urgentAttempts: 2 });
     expect(settled(before, settling(debtOf("v1"), refused), around)).toEqual({
-      record: { ...before, debts: [], state: { phase: "idle" }, urgentAttempts: 0 },
+      record: { ...before, debts: [], refused: ["v1"], state: { phase: "idle" }, urgentAttempts: 0 },
       notes: [
         note("proven refused; 4 sessions ended"),
         { action: "rotation.ended", detail: "", version: "v2" },
@@ -86,7 +86,7 @@ describe("a debt that is paid", () => {
   test.each(["v0", undefined])("leaves the retire of %s under way", (previous) => {
     const before = recordWith({ state: retire(previous), debts: [debtOf("v1")] });
     const after = settled(before, settling(debtOf("v1"), refused), around);
-    expect(after.record).toEqual({ ...before, debts: [] });
+    expect(after.record).toEqual({ ...before, debts: [], refused: ["v1"] });
     expect(after.notes).toHaveLength(1);
   });
 
@@ -121,12 +121,17 @@ describe("an incident's report", () => {
   test.each([
     ["by version", leaked({}), true],
     ["by value", leaked({ version: "v8", fingerprint: mark("v1").fingerprint }), true],
+    ["by another name", leaked({ version: "v7" }), true],
     ["another one", leaked({ version: "v8", fingerprint: mark("v8").fingerprint }), false],
     ["another one of unknown value", leaked({ version: "v8" }), false],
     ["seen refused before", leaked({ refusedAt: 8 }), false],
   ])("says when the target was first seen to refuse it: %s", (_, entry, isIt) => {
     const other = leaked({ ...mark("v0") });
-    const before = recordWith({ compromised: [other, entry], debts: [debtOf("v1")] });
+    const before = recordWith({
+      compromised: [other, entry],
+      debts: [debtOf("v1")],
+      sameLogin: [["v7", "v1"]],
+    });
     const after = [other, isIt ? { ...entry, ...seenNow } : entry];
     expect(seenRefused(before, mark("v1"), seen)).toEqual(after);
     const paid = settled(before, settling(debtOf("v1"), { ...refused, survives: ["a token"] }), around);

@@ -1,5 +1,6 @@
 import type { Failure, Outcome } from "./outcome.ts";
 import type { Debt, RotationRecord, VersionMark } from "./record.ts";
+import { namesOf, refusedFor } from "./same-login.ts";
 import {
   andThen,
   backoffMs,
@@ -35,7 +36,7 @@ function paid(
   const survives = outcome.survives.length === 0 ? "" : `; survives: ${outcome.survives.join(", ")}`;
   const cleared: Transition = {
     record: {
-      ...record,
+      ...refusedFor(record, version),
       debts: record.debts.filter((other) => other !== debt),
       compromised: seenRefused(record, debt, { ...outcome, now }),
     },
@@ -68,9 +69,9 @@ export function seenRefused(
   mark: VersionMark,
   seen: { readonly now: number; readonly sessionsEnded: number; readonly survives: readonly string[] },
 ): RotationRecord["compromised"] {
+  const names = namesOf(record, mark.version);
   return record.compromised.map((entry) =>
-    entry.refusedAt === undefined &&
-    (entry.version === mark.version || entry.fingerprint === mark.fingerprint)
+    entry.refusedAt === undefined && (entry.fingerprint === mark.fingerprint || names.includes(entry.version))
       ? { ...entry, refusedAt: seen.now, sessionsEnded: seen.sessionsEnded, survives: [...seen.survives] }
       : entry,
   );

@@ -146,6 +146,12 @@ describe("of what has leaked, and where it stands, the answer is the whole of it
       leak("v1", "by another key"),
       successor(undefined),
     ],
+    [
+      "current, by a name that it had before",
+      { ...recordIn({ phase: "idle" }, "v1"), sameLogin: [["v1", "v9"]] },
+      leak("v9"),
+      successor(undefined),
+    ],
     ["current, while its successor is made", recordIn(inPhase("create"), "v1"), leak("v1"), urgent],
     ["current, while its successor is set", recordIn(inPhase("set"), "v1"), leak("v1"), urgent],
     [

@@ -1,4 +1,5 @@
 import type { RotationRecord, State, VersionMark } from "./record.ts";
+import { isSameLogin } from "./same-login.ts";
 import {
   andThen,
   enterRetire,
@@ -76,11 +77,10 @@ function strike(record: RotationRecord, mark: VersionMark, around: Surroundings)
   }
 }
 
-/** By version or by value: a rollback gives an old value a new version, and a leak names whichever was found. */
+/** A leak names whichever version was found. */
 function stageOf(record: RotationRecord, mark: VersionMark): "current" | "pending" | "previous" | "other" {
   const rotation = rotationOf(record.state);
-  const is = (other: VersionMark | undefined) =>
-    other?.version === mark.version || other?.fingerprint === mark.fingerprint;
+  const is = (other: VersionMark | undefined) => other !== undefined && isSameLogin(record, other, mark);
   if (is(record.current)) return "current";
   if (mark.version === rotation?.id || is(rotation?.pending) || is(rotation?.restores)) return "pending";
   return is(rotation?.previous) ? "previous" : "other";

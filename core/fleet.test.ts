@@ -135,19 +135,50 @@ function shown(view: FleetView): Row {
 
 describe("viewFleet", () => {
   test.each(Object.entries(rows))("%s", (_, [agents, expected]) => {
-    expect(shown(viewFleet(agents, { old: "old", new: "new" }, policy, now))).toEqual(expected);
+    expect(shown(viewFleet(agents, { old: ["old"], new: "new" }, policy, now))).toEqual(expected);
   });
 
   test("without an old version nobody lags", () => {
     const agents = [agent("a", onOld), agent("b", onNew)];
-    const view = viewFleet(agents, { old: undefined, new: "new" }, policy, now);
+    const view = viewFleet(agents, { old: [], new: "new" }, policy, now);
     expect(shown(view)).toEqual([2, 1, "", "", "", true]);
   });
+
+  test.each([
+    ["in use", { inUse: ["older"] }, "a", ""],
+    ["by a hold", { holds: [{ id: "h", version: "older", since: 0 }] }, "a", "a"],
+    [
+      "in use, while a hold on another of them is too old to count",
+      { ...held(longAgo, "h"), inUse: ["old", "older"] },
+      "a",
+      "a",
+    ],
+    [
+      "by holds that are too old to count on each of them",
+      {
+        inUse: ["old", "older"],
+        holds: [
+          { id: "h1", version: "old", since: 0 },
+          { id: "h2", version: "older", since: 0 },
+        ],
+        holdSeenAt: { h1: longAgo, h2: longAgo },
+      },
+      "",
+      "",
+    ],
+  ])(
+    "the old one goes by several names, and whoever has any of them lags: %s",
+    (_, use, laggards, holders) => {
+      const agents = [agent("a", { adopted: "new", ...use }), agent("b", onNew)];
+      const view = viewFleet(agents, { old: ["old", "older"], new: "new" }, policy, now);
+      expect(shown(view)).toEqual([2, 2, laggards, holders, "", laggards === ""]);
+    },
+  );
 
   test("an agent from the future, by a clock that was set back, is live", () => {
     const view = viewFleet(
       [agent("a", { ...onOld, seenAt: now + 9_999 })],
-      { old: "old", new: "new" },
+      { old: ["old"], new: "new" },
       policy,
       now,
     );

@@ -50,7 +50,7 @@ export function hear(
   return { ...report, seenAt: now, adoptedAt, holdSeenAt };
 }
 
-/** What the agents' reports say of a change from one version to the next. */
+/** What the agents' reports say of a change from one version to the next; `old` are all the names that the old one has. */
 export interface FleetView {
   /** Agents heard of within three cache TTLs. */
   readonly live: number;
@@ -69,30 +69,31 @@ const liveForTtls = 3;
 
 export function viewFleet(
   agents: readonly AgentState[],
-  versions: { readonly old: string | undefined; readonly new: string },
+  versions: { readonly old: readonly string[]; readonly new: string },
   policy: { readonly cacheTtlMs: number; readonly graceAtMostMs: number },
   now: number,
 ): FleetView {
   const isLive = (agent: AgentState) =>
     agent.leaving !== true && now - agent.seenAt < liveForTtls * policy.cacheTtlMs;
   const live = agents.filter(isLive);
-  const usesOld = (agent: AgentState) =>
-    [...agent.inUse, ...agent.holds.map((hold) => hold.version)].some((version) => version === versions.old);
-  const lateHold = (agent: AgentState) => {
-    const holds = agent.holds.filter((hold) => hold.version === versions.old);
-    const expired = (id: string) => now - (agent.holdSeenAt[id] ?? now) >= policy.graceAtMostMs;
-    return holds.length > 0 && holds.every((hold) => expired(hold.id));
+  const usesOld = ({ inUse, holds }: AgentState) =>
+    versions.old.filter((name) => inUse.includes(name) || holds.some(({ version }) => version === name));
+  // Whoever has held it for longer than anybody waits has no other use of it either, as far as that version goes.
+  const isLate = ({ holds, holdSeenAt }: AgentState, name: string) => {
+    const on = holds.filter(({ version }) => version === name);
+    const expired = (id: string) => now - (holdSeenAt[id] ?? now) >= policy.graceAtMostMs;
+    return on.length > 0 && on.every(({ id }) => expired(id));
   };
-  const laggards = live.filter((agent) => usesOld(agent) && !lateHold(agent));
+  const laggards = live.filter((agent) => usesOld(agent).some((name) => !isLate(agent, name)));
   return {
     live: live.length,
     adopted: live.filter((agent) => agent.adopted === versions.new).length,
     laggards: laggards.map((agent) => agent.agent),
     holders: laggards
-      .filter((agent) => agent.holds.some((hold) => hold.version === versions.old))
+      .filter((agent) => agent.holds.some((hold) => versions.old.includes(hold.version)))
       .map((agent) => agent.agent),
     gone: agents
-      .filter((agent) => !isLive(agent) && agent.leaving !== true && usesOld(agent))
+      .filter((agent) => !isLive(agent) && agent.leaving !== true && usesOld(agent).length > 0)
       .map((agent) => agent.agent),
   };
 }

@@ -8,6 +8,7 @@ import type { ManagedSecret, Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
 import { type Answer, answer, type Request } from "./request.ts";
+import { previousNames } from "./same-login.ts";
 import type { Secret } from "./secret.ts";
 import { rotationOf, type Surroundings, stay } from "./transition.ts";
 
@@ -64,7 +65,10 @@ async function objectionOf(
 ): Promise<string | undefined> {
   if (what.kind !== "retire" || what.insist) return undefined;
   const now = clock.now();
-  const versions = { old: rotationOf(record.state)?.previous?.version, new: record.current?.version ?? "" };
+  const versions = {
+    old: previousNames(record, rotationOf(record.state)),
+    new: record.current?.version ?? "",
+  };
   const fleet = viewFleet(await journal.agents(record.ref), versions, policy, now);
   const objection = objectionTo(record, fleet, now);
   return objection && `${objection}; insist to cut it off nevertheless`;

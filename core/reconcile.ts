@@ -10,6 +10,7 @@ import type { RotationRecord } from "./record.ts";
 import { Redactor, redactingLog } from "./redact.ts";
 import { next } from "./rotation.ts";
 import type { Rotator } from "./rotator.ts";
+import { previousNames } from "./same-login.ts";
 import { Session } from "./session.ts";
 import { perform } from "./steps.ts";
 import { backoffMs, rotationOf, type Surroundings, stay, type Transition } from "./transition.ts";
@@ -222,9 +223,9 @@ class Run {
   }
 
   async #fleet(record: RotationRecord): Promise<FleetView> {
-    const rotation = rotationOf(record.state);
     const agents = needsFleet(record.state) ? await this.#ports.journal.agents(record.ref) : [];
-    const versions = { old: rotation?.previous?.version, new: rotation?.id ?? "" };
+    const rotation = rotationOf(record.state);
+    const versions = { old: previousNames(record, rotation), new: rotation?.id ?? "" };
     return viewFleet(agents, versions, this.#managed.policy, this.#ports.clock.now());
   }
 

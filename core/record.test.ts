@@ -44,6 +44,8 @@ const full: RotationRecord = {
   ],
   wish: { kind: "rotate", requestedBy: "ann", at: 4 },
   importing: ["v7"],
+  sameLogin: [["v6", "v5"]],
+  refused: ["v4"],
   paused: word,
   holds: [{ ...word, until: 9 }],
   urgentNotBefore: 1,
@@ -89,7 +91,10 @@ function* lackingOne(value: object, way: readonly string[] = []): Generator<read
 
 /** What need not be there, wherever it is. */
 const optional =
-  /^(state\.rotation\.(restores|pending|previous|cutSince)|current|wish|importing|paused|holds|lease|outbox\.entries\.\d\.version|compromised\.0\.(fingerprint|refusedAt|sessionsEnded|survives))$/;
+  /^(state\.rotation\.(restores|pending|previous|cutSince)|current|wish|importing|paused|holds|sameLogin|refused|lease|outbox\.entries\.\d\.version|compromised\.0\.(fingerprint|refusedAt|sessionsEnded|survives))$/;
+
+/** What is there without a word, empty. */
+const emptyLists = ["holds", "sameLogin", "refused"];
 
 describe.each(states.map((state) => [state.phase, { ...full, state }] as const))(
   "a record in %s",
@@ -118,7 +123,7 @@ describe.each(states.map((state) => [state.phase, { ...full, state }] as const))
     );
 
     test.each(lacking.filter(([way]) => isOptional(way)))("is one without %s", (way, other) => {
-      expect(parseRecord(other, ref)).toEqual(way === "holds" ? { ...record, holds: [] } : other);
+      expect(parseRecord(other, ref)).toEqual(emptyLists.includes(way) ? { ...record, [way]: [] } : other);
     });
   },
 );
@@ -179,6 +184,8 @@ test("a new record has nothing but its name", () => {
     debts: [],
     compromised: [],
     holds: [],
+    sameLogin: [],
+    refused: [],
     urgentNotBefore: 0,
     urgentAttempts: 0,
     scheduleNotBefore: 0,

@@ -135,6 +135,10 @@ export const RotationRecord = z.object({
   wish: z.optional(Wish),
   /** Versions that imports have saved, or may still save, which have not come to their end; until an import has, or a rotation has seen to them. */
   importing: z.optional(z.array(z.string())),
+  /** Versions that hold one login, in pairs; until it is proven refused. */
+  sameLogin: z._default(z.array(z.tuple([z.string(), z.string()])), []),
+  /** The last versions whose login was proven refused. */
+  refused: z._default(z.array(z.string()), []),
   /** The last ids given from outside of which nothing came: no rotation begins by them again. */
   closed: z.optional(z.array(z.string())),
   paused: z.optional(Paused),
@@ -182,6 +186,8 @@ export function newRecord(ref: string): RotationRecord {
     debts: [],
     compromised: [],
     holds: [],
+    sameLogin: [],
+    refused: [],
     urgentNotBefore: 0,
     urgentAttempts: 0,
     scheduleNotBefore: 0,

@@ -74,6 +74,16 @@ const table: Readonly<Record<string, readonly [Partial<Examination>, RotationRec
     { ...lost, ...empty, marks: undefined },
     { ...made, epoch: 1, audit: { sequence: 0, hash: "" } },
   ],
+  "knows again by the values which versions hold one login": [
+    {
+      tried: [
+        current,
+        tried("v0", undefined, "refused", { fingerprint: "print of v1" }),
+        tried("v9", undefined, "refused"),
+      ],
+    },
+    raised({ sameLogin: [["v1", "v0"]] }),
+  ],
   "is above every epoch: the target's": [{ marks: [marked("v1", { seen: 20 })] }, raised({ epoch: 21 })],
   "is above every epoch: the audit's": [chained({ epoch: 30 }), raised({ epoch: 31 })],
   "is above every epoch, but not another installation's": [

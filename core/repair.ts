@@ -17,6 +17,7 @@ import { oweLeftovers, previousOf } from "./leftovers.ts";
 import type { Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type Rotation, type RotationRecord, type VersionMark } from "./record.ts";
+import { alsoNamed } from "./same-login.ts";
 import {
   andThen,
   begin,
@@ -72,7 +73,7 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
   const isLeaked = (fingerprint: string) =>
     current !== undefined && wasCut(seen, { ...current, fingerprint });
   const base: RotationRecord = {
-    ...known,
+    ...sameLoginsIn(seen, known),
     ...auditOf(seen, known),
     epoch: Math.max(...seenEpochs) + 1,
     compromised: [...known.compromised, ...told],
@@ -101,6 +102,14 @@ function auditOf({ chain }: Examination, { audit, outbox }: RotationRecord): Par
   const entries = sealAgain(unwritten, end);
   const { sequence, hash } = entries.at(-1) ?? end;
   return { audit: { sequence, hash }, outbox: { ...outbox, entries } };
+}
+
+/** What the store's versions tell by themselves of which of them hold one login. */
+function sameLoginsIn({ tried }: Examination, record: RotationRecord): RotationRecord {
+  return tried.reduce((named, { version, fingerprint }) => {
+    const first = tried.find((one) => one.fingerprint === fingerprint);
+    return first === undefined ? named : alsoNamed(named, first.version, version);
+  }, record);
 }
 
 function sinceOf({ current }: RotationRecord, { version, createdAt }: TriedVersion): number {

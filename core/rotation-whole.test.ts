@@ -220,6 +220,7 @@ describe("what an undo leaves", () => {
   const note = { action: "undo.done", detail: "", version: "v2" };
   const ended = { state: { phase: "idle" }, scheduleFailures: 1, scheduleNotBefore: now + 5_000 } as const;
   const seen = { refusedAt: now, sessionsEnded: 0, survives: [] };
+  const seenLeak = (version: string) => ({ ...leaked(version), ...seen });
   const other = debtOf("v0", "retired");
   const restoring = { kind: "rollback", restores: mark("v1"), previous: mark("v2") } as const;
   const rows: Row[] = [
@@ -231,7 +232,7 @@ describe("what an undo leaves", () => {
         compromised: [leaked("v0"), leaked("v2")],
       },
       outcome: done("undo"),
-      changes: { ...ended, debts: [other], compromised: [leaked("v0"), { ...leaked("v2"), ...seen }] },
+      changes: { ...ended, debts: [other], compromised: [leaked("v0"), seenLeak("v2")], refused: ["v2"] },
       notes: [note],
     },
     {
@@ -262,6 +263,7 @@ describe("what an undo leaves", () => {
         state: { phase: "idle" },
         scheduleFailures: 31,
         scheduleNotBefore: now + 21_600_000,
+        refused: ["v2"],
       },
       notes: [note],
     },
@@ -282,9 +284,10 @@ describe("what an undo leaves", () => {
         state: undo({ ...restoring, pending: { version: "v2", fingerprint: mark("v1").fingerprint } }),
         current: { ...mark("v0"), since: 9 },
         compromised: [leaked("v1")],
+        sameLogin: [["v2", "v1"]],
       },
       outcome: done("undo"),
-      changes: { ...ended, compromised: [{ ...leaked("v1"), ...seen }] },
+      changes: { ...ended, compromised: [seenLeak("v1")], sameLogin: [], refused: ["v2", "v1"] },
       notes: [note],
     },
     {

@@ -1,8 +1,10 @@
+import { candidateOf, created } from "./candidate.ts";
 import { seenRefused, settled } from "./debt.ts";
 import { closing } from "./driven.ts";
 import { foreignCandidate } from "./foreign-candidate.ts";
 import type { Failure, Outcome } from "./outcome.ts";
 import type { Rotation, RotationRecord, State, VersionMark } from "./record.ts";
+import { refusedFor } from "./same-login.ts";
 import {
   andThen,
   backoffMs,
@@ -87,37 +89,6 @@ function stepDone(
   }
 }
 
-/** One that was never recorded as saved has only its version. */
-function candidateOf({ id, pending }: Rotation): VersionMark {
-  return pending ?? { version: id, fingerprint: "" };
-}
-
-function created(
-  record: RotationRecord,
-  rotation: Rotation,
-  { pending, current }: { pending: VersionMark; current: VersionMark | undefined },
-  { now, overlap }: Surroundings,
-): Transition {
-  const outside =
-    current !== undefined && record.current !== undefined && current.version !== record.current.version;
-  const since = outside ? now : (record.current?.since ?? now);
-  const cutSince = overlap === "cutover" && current !== undefined ? now : undefined;
-  const known = { ...rotation, pending, previous: current, cutSince };
-  return stay(
-    {
-      ...record,
-      current: current && { ...current, since },
-      importing: undefined,
-      state: { phase: "set", rotation: known, attempts: 0, notBefore: now },
-    },
-    {
-      action: "create.done",
-      detail: outside ? "current was changed in the store from outside" : "",
-      version: rotation.id,
-    },
-  );
-}
-
 /** The new version is out: its row is looked up anew, for an emergency may have struck on the way. */
 export function afterAnnounce(record: RotationRecord, rotation: Rotation, around: Surroundings): Transition {
   const { previous } = rotation;
@@ -153,7 +124,7 @@ function undone(record: RotationRecord, rotation: Rotation, around: Surroundings
   const scheduleFailures = record.scheduleFailures + 1;
   const pauseMs = Math.min(schedulePauseMaxMs, policy.retryMaxMs * 2 ** (scheduleFailures - 1));
   const ended: RotationRecord = {
-    ...record,
+    ...(rotation.pending === undefined ? record : refusedFor(record, rotation.id)),
     state: { phase: "idle" },
     debts: record.debts.filter((debt) => debt.fingerprint !== mark.fingerprint),
     compromised: seenRefused(record, mark, { ...nothing, now }),

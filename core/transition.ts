@@ -1,6 +1,7 @@
 import type { EventData, EventType } from "./events.ts";
 import type { Policy } from "./ports.ts";
 import type { Debt, Phase, Rotation, RotationRecord, State, VersionMark } from "./record.ts";
+import { namesOf } from "./same-login.ts";
 
 /** What a pure decision is made in. `newId` is fresh for every call; it is used if a rotation begins. */
 export interface Surroundings {
@@ -59,13 +60,12 @@ export function beforeFinish(phase: Phase): boolean {
   return phase === "create" || phase === "set" || phase === "test";
 }
 
-/** By version, or by value: a rollback gives an old value a new version. */
+/** By version, by value, or by another name: a rollback gives an old value a new version. */
 export function isCompromised(record: RotationRecord, mark: VersionMark | undefined): boolean {
-  return (
-    mark !== undefined &&
-    record.compromised.some(
-      (entry) => entry.version === mark.version || entry.fingerprint === mark.fingerprint,
-    )
+  if (mark === undefined) return false;
+  const names = namesOf(record, mark.version);
+  return record.compromised.some(
+    (entry) => names.includes(entry.version) || entry.fingerprint === mark.fingerprint,
   );
 }
 

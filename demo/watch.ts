@@ -4,6 +4,7 @@ import { short } from "../cli/terminal.ts";
 import { viewFleet } from "../core/fleet.ts";
 import { request } from "../core/operate.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { previousNames } from "../core/same-login.ts";
 import { rotationOf } from "../core/transition.ts";
 import type { PostgresServer } from "../integration/postgres-server.ts";
 import type { Fleet } from "./fleet.ts";
@@ -60,7 +61,10 @@ export class Watch {
       }
     }
     const agents = await ports.journal.agents(ref);
-    const versions = { old: rotationOf(record.state)?.previous?.version, new: record.current?.version ?? "" };
+    const versions = {
+      old: previousNames(record, rotationOf(record.state)),
+      new: record.current?.version ?? "",
+    };
     const view = viewFleet(agents, versions, managed.policy, ports.clock.now());
     this.#picture.scene({
       phase: record.state.phase,

@@ -8,6 +8,8 @@ interface Agent {
   /** The versions in its cache and its connections. */
   readonly uses: Set<string>;
   readonly holds: Map<string, { readonly id: string; readonly since: number }>;
+  /** The ids of holds that it was granted. */
+  readonly granted: Set<string>;
   /** What it has held for longer than anybody waits, until it has nothing of it any more. */
   readonly givenUp: Set<string>;
   /** How often it looks whether there is something new, when it is its turn. */
@@ -44,6 +46,7 @@ export class SimulatedFleet {
       name,
       uses: new Set(),
       holds: new Map(),
+      granted: new Set(),
       givenUp: new Set(),
       diligence: around.chance.pick([0.3, 0.7]),
       sequence: 0,
@@ -169,6 +172,12 @@ export class SimulatedFleet {
       agent.holds.delete(version);
       count("a hold is refused");
       this.#around.tell(`agent ${agent.name} is refused its hold ${id}`);
+    }
+    // A new hold that was granted is waited for, whatever became of the one before.
+    const granted = holds.filter(({ id }) => !agent.granted.has(id) && !refusedHolds.includes(id));
+    for (const { id, version } of granted) {
+      agent.granted.add(id);
+      agent.givenUp.delete(version);
     }
   }
 }

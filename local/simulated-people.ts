@@ -99,9 +99,9 @@ export class People {
   }
 
   async #importing(watched: WatchedSecret): Promise<((ports: Ports) => Promise<string>) | undefined> {
-    const { ports, chance, isPeaceful } = this.#around;
+    const { ports, chance } = this.#around;
     this.#asked += 1;
-    const value = await broughtFor(watched, ports, { chance, isPeaceful }, this.#asked);
+    const value = await broughtFor(watched, ports, chance, this.#asked);
     if (value === undefined) return undefined;
     return async (theirs) => {
       try {

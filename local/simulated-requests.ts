@@ -89,16 +89,15 @@ function named(kind: string, { versions }: WatchedSecret): readonly string[] {
 }
 
 /**
- * What an import brings: what is current, again, or what was there before Keyturn. In a world without leaks it may be in other words: whoever
- * reports a version as leaked means its value, and would not find the same login in other words.
+ * What an import brings: what is current, again, or what was there before Keyturn; it may be in other words.
  */
 export async function broughtFor(
   { ref, secret: { imports } }: WatchedSecret,
   ports: Ports,
-  { chance, isPeaceful }: Circumstances,
+  chance: Chance,
   words: number,
 ): Promise<Secret | undefined> {
   const value = (await ports.store.read(ref, "current"))?.value ?? imports;
-  const rewords = isPeaceful && chance.next() < 0.5;
+  const rewords = chance.next() < 0.5;
   return value !== undefined && rewords ? inOtherWords(value, words) : value;
 }

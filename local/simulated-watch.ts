@@ -165,18 +165,12 @@ export class WatchedSecret {
     return this.meddled !== undefined && isSame(this.meddled, login);
   }
 
-  /** A value that has another version since, by a rollback or an import in other words, is waited for by that version alone. */
-  #isSpared(version: string): boolean {
-    const hasOther = this.versions.some((other) => other !== version && this.#isSameLogin(other, version));
-    return hasOther || this.#isMeddled(version);
-  }
-
   /** Who lives and says what it uses is waited for, whatever is cancelled, rolled back or killed. */
   #checkAgents(): void {
     if (!this.#around.isPeaceful || this.secret.overlap === "cutover") return;
     for (const version of this.fleet.needed()) {
       const login = this.#logins.get(version);
-      if (login !== undefined && !this.#isSpared(version) && !this.accepts(login)) {
+      if (login !== undefined && !this.#isMeddled(version) && !this.accepts(login)) {
         this.#broken(`an agent's ${version} was refused under it`);
       }
     }

@@ -60,6 +60,10 @@ const spoiled: Readonly<Record<string, readonly [spoil: (ports: Ports) => Ports,
     }),
     /was refused under it/,
   ],
+  "knows a login by the last of its versions alone": [
+    withSaved((record) => ({ ...record, sameLogin: [] })),
+    /was refused under it|no credential that an agent may read works/,
+  ],
   "forgets what it has retired": [
     withSaved((record) => ({
       ...record,

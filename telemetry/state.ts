@@ -3,6 +3,7 @@ import { asKeyturnError } from "../core/errors.ts";
 import { viewFleet } from "../core/fleet.ts";
 import type { ManagedSecret, Ports } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { previousNames } from "../core/same-login.ts";
 import { rotationOf } from "../core/transition.ts";
 import type { Instruments, SeeGauge } from "./instruments.ts";
 
@@ -89,13 +90,16 @@ function seeSecret(
 async function seeFleet(
   see: SeeGauge,
   { ref, policy }: ManagedSecret,
-  { state, current }: RotationRecord,
+  record: RotationRecord,
   { ports }: StateSource,
 ): Promise<void> {
-  const versions = { old: rotationOf(state)?.previous?.version, new: current?.version ?? "" };
-  const old = versions.old === versions.new ? undefined : versions.old;
+  const current = record.current?.version ?? "";
+  const versions = {
+    old: previousNames(record, rotationOf(record.state)).filter((name) => name !== current),
+    new: current,
+  };
   const agents = await ports.journal.agents(ref);
-  const fleet = viewFleet(agents, { ...versions, old }, policy, ports.clock.now());
+  const fleet = viewFleet(agents, versions, policy, ports.clock.now());
   const counts = { live: fleet.live, adopted: fleet.adopted, laggard: fleet.laggards.length };
   for (const [name, count] of Object.entries(counts)) {
     see("fleetAgents", count, { "keyturn.secret": ref, "keyturn.state": name });
