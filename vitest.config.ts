@@ -1,5 +1,9 @@
 import "./cli/node-version.mjs";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// Very many processes are started: what was compiled for one is there for the next.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
 export default defineConfig({
   test: {

@@ -178,6 +178,14 @@ describe("the run", () => {
     }
   });
 
+  it("has every project of the integration tests, each once", () => {
+    const config = readFileSync(join(import.meta.dirname, "..", "vitest.integration.config.ts"), "utf8");
+    const projects = [...config.matchAll(/^ +name: "(\w+)"/gm)].map(([, name]) => name);
+    expect(projects.length).toBeGreaterThanOrEqual(4);
+    const run = [...steps.matchAll(/--project (\w+)/g)].map(([, name]) => name);
+    expect(run.toSorted()).toEqual(projects.toSorted());
+  });
+
   /** In a clone of its own, with an npm that does as it is told. */
   function withNpm(npm: string): Ended {
     mkdirSync(join(folder, "bin"));
@@ -199,7 +207,7 @@ describe("the run", () => {
   it("goes on after a part that crashes, and counts every one", () => {
     const { status, stdout, last } = withNpm('case "$*" in *types*|*demo*) kill -SEGV $$;; esac');
     // install, format, lint, unused, faults, bench and canaries end well; types and demo crash; the tests leave no report, and neither the numbers nor an emulator are there.
-    expect({ status, last }).toEqual({ status: 1, last: "7 passed, 7 failed" });
+    expect({ status, last }).toEqual({ status: 1, last: "7 passed, 8 failed" });
     expect(stdout).toContain("=== bench: exit code 0");
   });
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import "./node-version.mjs";
+import "./compile-cache.mjs";
 import { existsSync } from "node:fs";
 
 // A checkout runs its sources; the package has only what was built from them.
