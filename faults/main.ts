@@ -2,9 +2,10 @@ import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { KnownRuns } from "./known.ts";
 import { Lane } from "./lane.ts";
 import { emptyCounts, picture, type Row, shortcomings, summary } from "./matrix.ts";
-import { type Options, parseOptions } from "./options.ts";
+import { type Options, parseOptions, usage } from "./options.ts";
 import { stale, writePages } from "./pages.ts";
 import { nameOf, plan } from "./plan.ts";
 import { startServer } from "./postgres.ts";
@@ -13,16 +14,19 @@ import { subjectsOn } from "./subjects.ts";
 
 /**
  * `npm run faults`: a worker process on a real PostgreSQL and a real local store meets every fault at its boundaries, and then what the cases say; a
- * reader looks on. Prints the matrix; its last line is the sum. `--full` tries every boundary of every case, otherwise each case takes
- * its share of them, from a seed that is printed. `--only TEXT` takes the cases that have it in their name, `--at N` one boundary,
- * `--write` puts the matrix into the docs.
+ * reader looks on. Prints the matrix; its last line is the sum.
  */
 const options = parseOptions(process.argv.slice(2));
 if (typeof options === "string") {
-  process.stderr.write(`${options}\n`);
+  process.stderr.write(`${options}\n\n${usage}\n`);
   process.exit(2);
 }
+if (options.help) {
+  process.stdout.write(`${usage}\n`);
+  process.exit(0);
+}
 const lanesCount = 4;
+const progressMs = 60_000;
 // One for every worker that is killed, for as long as it lives.
 process.setMaxListeners(100);
 const say = (line: string) => void process.stderr.write(`${line}\n`);
@@ -52,22 +56,32 @@ async function matrix(asked: Options): Promise<readonly Row[]> {
     const planned = await plan(subjectsOn(server), lanes, asked, seed);
     const found = planned.map((row) => ({ ...row, ended: emptyCounts(), tried: 0 }));
     const jobs = found.flatMap((row) => row.chosen.map((number) => ({ row, number }))).values();
-    say(`${planned.reduce((total, { chosen }) => total + chosen.length, 0)} runs, seed ${seed}`);
+    const total = planned.reduce((sum, { chosen }) => sum + chosen.length, 0);
+    const known = asked.again ? KnownRuns.of(join(import.meta.dirname, "..")) : undefined;
+    say(`${total} runs, seed ${seed}${known === undefined ? "" : `, ${known.count} of this code known`}`);
+    const progress = setInterval(() => {
+      const done = found.reduce((sum, { tried }) => sum + tried, 0);
+      say(`${done} of ${total}, ${Math.round((performance.now() - began) / 60_000)} min`);
+    }, progressMs).unref();
     const work = async (lane: Lane): Promise<void> => {
       for (const { row, number } of jobs) {
         const { subject, one } = row;
-        const came = await run(one, number, { subject, lane });
-        const where = `${nameOf(subject, one)} at ${number}`;
+        const name = nameOf(subject, one);
+        const before = known?.get(name, number);
+        const came = before ?? (await run(one, number, { subject, lane }));
+        const where = `${name} at ${number}`;
         if (came === undefined) {
           say(`${where}: ended before the fault`);
           continue;
         }
+        if (before === undefined) known?.keep(name, number, came);
         row.tried += 1;
         row.ended[came.ending] += 1;
         if (!one.mayEnd.includes(came.ending)) say(`${where}, ${came.what}: ${came.ending}: ${came.why}`);
       }
     };
     await Promise.all(lanes.map(work));
+    clearInterval(progress);
     return found.map(({ subject, one, boundaries, chosen, tried, ended }) => ({
       subject: subject.name,
       case: one,

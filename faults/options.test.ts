@@ -3,6 +3,8 @@ import { parseOptions } from "./options.ts";
 
 test("without a word each case takes its share, and nothing is written", () => {
   expect(parseOptions([])).toEqual({
+    help: false,
+    again: false,
     full: false,
     json: false,
     write: false,
@@ -11,6 +13,8 @@ test("without a word each case takes its share, and nothing is written", () => {
     at: undefined,
   });
   expect(parseOptions(["--at", "3,17", "--seed", "41"])).toMatchObject({ at: [3, 17], seed: 41 });
+  expect(parseOptions(["--full", "--again"])).toMatchObject({ full: true, again: true });
+  expect(parseOptions(["--help"])).toMatchObject({ help: true });
   expect(parseOptions(["--full", "--write"])).toMatchObject({ full: true, write: true });
 });
 
