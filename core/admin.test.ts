@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { memoryPorts } from "../local/memory-ports.ts";
 import { modelTarget } from "../local/model-target.ts";
-import { otherAdmins } from "./admin.ts";
+import { asAdmin, otherAdmins } from "./admin.ts";
 import type { ManagedSecret, Ports } from "./ports.ts";
 import { newRecord, type RotationRecord } from "./record.ts";
 import { Redactor } from "./redact.ts";
@@ -187,4 +187,30 @@ describe("one of a cutover type", () => {
     const record = { ...newRecord(adminRef), debts: [{ ...debt, attempts: 0, notBefore: 0 }] };
     expect(await tried(it.stand(adminRef, record))).toEqual(["v1", "v3", "v1", "v3", "v1", "v2"]);
   });
+});
+
+test("a login that administers itself is what is being brought, until it is stored; all else is where it is", async () => {
+  const { ports } = memoryPorts(cutover);
+  const brought = new Secret("brought");
+  for (const ref of [adminRef, "app/db"]) {
+    await ports.store.savePending(ref, "v1", new Secret(`stored of ${ref}`));
+    await ports.store.promote(ref, "v1", undefined);
+    await ports.store.savePending(ref, "v2", new Secret(`pending of ${ref}`));
+  }
+  const store = asAdmin(adminRef, ports.store, brought);
+  expect(await store.read(adminRef, "current")).toEqual({
+    ref: adminRef,
+    version: "",
+    value: brought,
+    createdAt: 0,
+  });
+  const other = await store.read("app/db", "current");
+  const pending = await store.read(adminRef, "pending");
+  const first = await store.read(adminRef, { version: "v1" });
+  expect([other, pending, first].map((stored) => stored?.value.reveal())).toEqual([
+    "stored of app/db",
+    "pending of ops/admin",
+    "stored of ops/admin",
+  ]);
+  expect((await store.versions(adminRef)).map(({ version }) => version)).toEqual(["v2", "v1"]);
 });
