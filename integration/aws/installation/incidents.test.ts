@@ -1,19 +1,27 @@
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import { IAMClient, ListAccessKeysCommand } from "@aws-sdk/client-iam";
+import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { GetQueueUrlCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { expect, inject, test, vi } from "vitest";
 import { Secret } from "../../../core/secret.ts";
 import { agentOf } from "../iam-target.ts";
+import { webhookSecret } from "./secrets.ts";
 import { atRest, begun, current, record } from "./stage.ts";
 
-const { aws, iam: account } = inject("installation");
+const { aws, iam: account, outputs } = inject("installation");
+const manager = new SecretsManagerClient(aws);
 const bridge = new EventBridgeClient(aws);
 const iam = new IAMClient(account);
 const sqs = new SQSClient(aws);
 /** The fixtures' leaked key. */
 const example = "AKIAIOSFODNN7EXAMPLE";
+const created = "secret-scanning-alert-created.json";
 const within = { timeout: 60_000, interval: 100 };
 
 interface Golden {
@@ -85,15 +93,11 @@ test("of a leaked access key AWS Health tells, or GuardDuty: it is inactive and 
   ]);
 }, 300_000);
 
-test("what nobody can carry out is put aside with its reason: a malformed event, and a key that no secret ever had", async () => {
-  const stranger = "AKIA0STRANGER0000000";
-  const { detail, ...envelope } = golden("health-credentials-exposed", stranger);
-  const eventArn = "arn:aws:health:us-east-1::event/RISK/AWS_RISK_CREDENTIALS_EXPOSED/MALFORMED";
-  await happens({ ...envelope, detail: { ...detail, eventArn, affectedEntities: "none" } });
-  await happens({ ...envelope, detail });
+/** What was put aside with one of these in it, by what it is called here: the code and the reason. */
+async function putAside(marks: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
   const QueueName = "keyturn-shown-incidents-dead";
   const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName }));
-  const told = new Map<string, string | undefined>();
+  const told: Record<string, string> = {};
   await vi.waitUntil(async () => {
     // Others' are seen again soon.
     const look = {
@@ -106,13 +110,59 @@ test("what nobody can carry out is put aside with its reason: a malformed event,
     const { Messages = [] } = await sqs.send(new ReceiveMessageCommand(look));
     for (const { Body = "", MessageAttributes: attributes } of Messages) {
       const said = `${attributes?.code?.StringValue}: ${attributes?.reason?.StringValue}`;
-      if (Body.includes(eventArn)) told.set("malformed", said);
-      else if (Body.includes(stranger)) told.set("stranger", said);
+      for (const [name, mark] of Object.entries(marks)) if (Body.includes(mark)) told[name] = said;
     }
-    return told.size === 2;
+    return Object.keys(told).length === Object.keys(marks).length;
   }, within);
-  expect(Object.fromEntries(told)).toEqual({
+  return told;
+}
+
+test("what nobody can carry out is put aside with its reason: a malformed event, and a key that no secret ever had", async () => {
+  const stranger = "AKIA0STRANGER0000000";
+  const { detail, ...envelope } = golden("health-credentials-exposed", stranger);
+  const eventArn = "arn:aws:health:us-east-1::event/RISK/AWS_RISK_CREDENTIALS_EXPOSED/MALFORMED";
+  await happens({ ...envelope, detail: { ...detail, eventArn, affectedEntities: "none" } });
+  await happens({ ...envelope, detail });
+  expect(await putAside({ malformed: eventArn, stranger })).toEqual({
     malformed: "input-invalid: not what it should be: detail.affectedEntities",
     stranger: `request-refused: a person has to look: AWS Health says AWS_RISK_CREDENTIALS_EXPOSED of ${stranger}, and no secret here has or had this key`,
   });
 }, 240_000);
+
+/** GitHub's alert of that number, as it is delivered to the address of the webhook. LocalStack tells functions' addresses apart by the host that is asked for. */
+async function delivered(alert: number, secret: string): Promise<{ status: number; message: unknown }> {
+  const sample = JSON.parse(
+    readFileSync(join(import.meta.dirname, `../../events/github/${created}`), "utf8"),
+  );
+  const body = JSON.stringify({ ...sample, alert: { ...sample.alert, number: alert } });
+  // Of a name that ends in an address, which no URL may have.
+  const [, host] = /^https?:\/\/([^/]+)/.exec(outputs.WebhookUrl ?? "") ?? [];
+  const asked = request(aws.endpoint, {
+    method: "POST",
+    headers: {
+      host,
+      "content-type": "application/json",
+      "x-github-event": "secret_scanning_alert",
+      "x-hub-signature-256": `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`,
+    },
+  }).end(body);
+  const [answer] = await once(asked, "response");
+  return { status: answer.statusCode, message: (await json(answer)) ?? {} };
+}
+
+test("GitHub's webhook comes by the function's address: what GitHub has signed goes to a person where no app is, and what others have signed nowhere", async () => {
+  const read = await manager.send(new GetSecretValueCommand({ SecretId: webhookSecret }));
+  const secret = new Secret(read.SecretString ?? "").reveal();
+  const [forged, genuine] = [770_001, 770_002];
+  expect(await delivered(forged, `${secret}0`)).toEqual({
+    status: 401,
+    message: { message: "the signature is wrong" },
+  });
+  expect(await delivered(genuine, secret)).toEqual({
+    status: 202,
+    message: { message: `secret scanning alert ${genuine} of acme/shop, created` },
+  });
+  expect(await putAside({ alert: "acme/shop" })).toEqual({
+    alert: `request-refused: a person has to look: secret scanning alert ${genuine} of acme/shop, created: no GitHub App is here that could ask for the value`,
+  });
+}, 120_000);

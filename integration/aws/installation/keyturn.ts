@@ -4,8 +4,8 @@ import { type Ended, runKeyturn } from "../../keyturn-command.ts";
 const { aws, iam, manifest } = inject("installation");
 
 /** Runs the command as a person of the account does, with the manifest that was deployed. */
-export function keyturn(args: readonly string[], input = ""): Promise<Ended> {
-  return runKeyturn(["--manifest", manifest, ...args], {
+export function keyturn(args: readonly string[], input = "", file = manifest): Promise<Ended> {
+  return runKeyturn(["--manifest", file, ...args], {
     input,
     environment: {
       ...process.env,

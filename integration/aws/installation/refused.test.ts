@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
 import {
   CreateSecretCommand,
+  DeleteSecretCommand,
   GetSecretValueCommand,
   PutSecretValueCommand,
+  RestoreSecretCommand,
   SecretsManagerClient,
   UpdateSecretVersionStageCommand,
 } from "@aws-sdk/client-secrets-manager";
 import { expect, inject, test } from "vitest";
 import { ask, eventsOf, logOf, rotating } from "./asking.ts";
+import { keyturn } from "./keyturn.ts";
 import { hasEnded, play } from "./scenes.ts";
 import { adminOf } from "./secrets.ts";
 import { atRest, begun, current, letsIn, record, rotateSecret } from "./stage.ts";
@@ -51,6 +54,16 @@ function stored(of: (ref: string) => string, value: string): Breaking {
   };
 }
 
+/** Somebody has Secrets Manager delete it in a week, thinks better of it, and lets the rotation, which a person was called for, go on. */
+const deleted: Breaking = async (SecretId) => {
+  await manager.send(new DeleteSecretCommand({ SecretId, RecoveryWindowInDays: 7 }));
+  return async () => {
+    await manager.send(new RestoreSecretCommand({ SecretId }));
+    const goesOn = { code: 0, stderr: expect.stringContaining("it goes on with undo") };
+    expect(await keyturn(["resume", SecretId])).toMatchObject(goesOn);
+  };
+};
+
 const refusals: readonly Refusal[] = [
   {
     ref: "refused/reading",
@@ -84,6 +97,19 @@ const refusals: readonly Refusal[] = [
     where: "DynamoDB throttles every call",
     breaking: answered("ThrottlingException", "dynamodb"),
     says: /^throttled: the journal's table: .*\. Wait, or raise the quota/,
+  },
+  {
+    ref: "gone/table",
+    where: "the table is gone",
+    breaking: answered("ResourceNotFoundException", "dynamodb"),
+    says: /^journal-unavailable: the journal's table: .*it is not there; deploy the whole installation\./,
+  },
+  {
+    ref: "gone/secret",
+    where: "the secret is scheduled for its deletion",
+    breaking: deleted,
+    says: /^secret-missing: .*gone\/secret is scheduled for deletion in Secrets Manager: restore it \(/,
+    tells: "undone",
   },
   {
     ref: "broken/admin",

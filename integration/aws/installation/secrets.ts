@@ -42,6 +42,8 @@ export const databases: Secrets["databases"] = {
   ...named("throttled", ["store", "journal"]),
   ...named("broken", ["admin", "current"]),
   ...named("away", ["set", "grace"], hourly),
+  ...named("gone", ["table", "secret"]),
+  "imported/db": soon,
 };
 
 /** The keys of users of IAM. */
@@ -49,6 +51,9 @@ export const users: Secrets["users"] = {
   "leaked/key": soon,
   "abused/key": soon,
 };
+
+/** What GitHub signs its deliveries with. */
+export const webhookSecret = "ops/github";
 
 /** What the administering login of a secret is called. */
 export function adminOf(ref: string): string {

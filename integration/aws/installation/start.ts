@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ import { startMinistack } from "../ministack.ts";
 import { keepLeftBehind } from "../stack/left-behind.ts";
 import { startGate } from "./gate.ts";
 import { makeUser } from "./iam-user.ts";
-import { adminOf, type Secrets } from "./secrets.ts";
+import { adminOf, type Secrets, webhookSecret } from "./secrets.ts";
 
 /** The app, deployed as a person deploys it, with all that it works with. */
 export interface Installation {
@@ -64,6 +65,8 @@ export async function startInstallation(
   stack.defer(() => rmSync(folder, { recursive: true }));
   const manifest = join(folder, "keyturn.yaml");
   const manager = new SecretsManagerClient(localstack.config);
+  const SecretString = randomBytes(24).toString("hex");
+  await manager.send(new CreateSecretCommand({ Name: webhookSecret, SecretString }));
   const secrets: Record<string, unknown> = {};
   const add = async (ref: string, type: string, config: object, admin: string, said: object) => {
     await manager.send(new CreateSecretCommand({ Name: ref }));
@@ -83,7 +86,7 @@ export async function startInstallation(
   }
   const stores = { shown: { aws: { account: "000000000000", region: "us-east-1" } } };
   writeFileSync(manifest, stringify({ stores, secrets }));
-  const context = { manifest, terminationProtection: "false", auditDays: "1" };
+  const context = { manifest, terminationProtection: "false", auditDays: "1", webhookSecret };
   const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
   const outputs = await deploy(localstack.config, app);
   manager.destroy();
