@@ -257,7 +257,7 @@ describe("the function of a type", () => {
     const reports = /^KeyturnEnrol/;
     for (const [id, { Properties }] of all("AWS::Lambda::EventSourceMapping")) {
       expect(Properties).toMatchObject({
-        BatchSize: reports.test(id) ? 10 : 1,
+        ...(reports.test(id) ? { BatchSize: 10, MaximumBatchingWindowInSeconds: 1 } : { BatchSize: 1 }),
         FunctionResponseTypes: ["ReportBatchItemFailures"],
       });
     }

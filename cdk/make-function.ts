@@ -93,13 +93,19 @@ export class KeyturnFunction extends Construct {
     });
   }
 
-  /** Lets it work on what is in a queue, so many messages at a time; one that fails goes back alone. */
-  takeFrom(queue: Queue, concurrency: number | undefined, batchSize = 1): void {
+  /**
+   * Lets it work on what is in a queue, a message at a time, or several where so many have come within a moment; one that fails goes back alone.
+   */
+  takeFrom(
+    queue: Queue,
+    concurrency: number | undefined,
+    batch: { readonly batchSize: number; readonly maxBatchingWindow?: Duration } = { batchSize: 1 },
+  ): void {
     // Of what is reserved two remain for those who call it directly. AWS wants at least two for a queue.
     const most = concurrency === undefined ? undefined : Math.max(2, concurrency - 2);
     this.handler.addEventSource(
       new SqsEventSource(queue, {
-        batchSize,
+        ...batch,
         reportBatchItemFailures: true,
         ...(most === undefined ? {} : { maxConcurrency: most }),
       }),
