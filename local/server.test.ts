@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { connect } from "node:net";
 import { beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../agent/clock.ts";
@@ -70,6 +71,13 @@ describe("what is refused", () => {
   const pending = "/v1/secrets/app%2Fdb?stage=pending";
   const cases: Record<string, readonly [Call, status: number, code: string]> = {
     "no token": [{ path: secret, token: undefined }, 401, "access-denied"],
+    "no token at the list": [{ path: "/v1/secrets", token: undefined }, 401, "access-denied"],
+    "no token at the events": [{ path: "/v1/events", token: undefined }, 401, "access-denied"],
+    "no token at the reports": [
+      { method: "POST", path: "/v1/reports", token: undefined, body: { reports: [report] } },
+      401,
+      "access-denied",
+    ],
     "a wrong token": [{ path: secret, token: "keyturn-agent-wrong" }, 401, "access-denied"],
     "a token at the list": [{ path: "/v1/secrets", token: "wrong" }, 401, "access-denied"],
     "a token at the events": [{ path: "/v1/events", token: "wrong" }, 401, "access-denied"],
@@ -98,6 +106,15 @@ describe("what is refused", () => {
     expect(ErrorReply.parse(answer.json)).toEqual({ code, message: expect.stringMatching(/^[^"]{10,200}$/) });
     expect(answer.text + it.lines.join("")).not.toContain("current of");
     expect(answer.text + it.lines.join("")).not.toContain(it.token);
+  });
+
+  test.each([
+    ...["rotate", "revoke", "rollback", "enrol"].map((command) => `/v1/${command}`),
+    ...["", "/rotate", "/revoke", "/rollback"].map((command) => `${secret}${command}`),
+  ])("what an operator may ask for: %s", async (path) => {
+    const { status, json } = await ask({ method: "POST", path, body: { ref: "app/db", version: "v1" } });
+    expect([status, ErrorReply.parse(json).code]).toEqual([404, "input-invalid"]);
+    expect([await it.local.journal.load("app/db"), it.woken()]).toEqual([undefined, 0]);
   });
 
   test("what does not exist and what is another's look the same", async () => {
@@ -166,6 +183,30 @@ describe("reporting", () => {
   ])("%s is answered with what is wrong", async (_, body) => {
     const { status, json } = await post(body);
     expect([status, ErrorReply.parse(json).code]).toEqual([400, "input-invalid"]);
+  });
+
+  test("who sends without end is cut off before sixteen megabytes, and the others are served", async () => {
+    const headers = { authorization: `Bearer ${it.token}` };
+    const { socketPath } = it.local;
+    const outgoing = request({ socketPath, agent: false, method: "POST", path: "/v1/reports", headers });
+    let isOver = false;
+    outgoing.on("response", (answer) => answer.resume());
+    const over = new Promise<void>((resolve) => {
+      for (const event of ["error", "close"]) outgoing.on(event, () => resolve());
+    }).then(() => {
+      isOver = true;
+    });
+    const chunk = Buffer.alloc(65_536, "x");
+    let sent = 0;
+    while (!isOver && sent < 16 * 1024 * 1024) {
+      sent += chunk.length;
+      if (!outgoing.write(chunk)) {
+        await Promise.race([over, new Promise((resolve) => outgoing.once("drain", resolve))]);
+      }
+    }
+    outgoing.destroy();
+    expect(sent).toBeLessThan(16 * 1024 * 1024);
+    expect((await ask({ path: "/v1/secrets" })).status).toBe(200);
   });
 
   test("almost a megabyte is taken", async () => {

@@ -60,12 +60,14 @@ async function serve(
   response: ServerResponse,
 ): Promise<void> {
   response.on("error", () => undefined);
+  // A request that is not read to its end loses its socket, and the response does not.
+  const { socket } = request;
   try {
     const answer = await route(options, stream, request, response);
     if (answer !== undefined) send(response, answer);
   } catch (thrown) {
     // That an agent hangs up in the middle is no concern of the service.
-    if (request.socket.destroyed) return;
+    if (socket.destroyed) return;
     const error = asKeyturnError(thrown);
     options.log(error.disposition === "reject" ? "info" : "warn", "a request was not granted", {
       request: `${request.method} ${request.url?.slice(0, 300)}`,
