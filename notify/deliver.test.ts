@@ -27,6 +27,11 @@ async function send(receiver: Receiver, kind: Kind, what: Notice = notice, timeo
   return deliver(channelTo(receiver, kind), what, options);
 }
 
+/** Twelve characters anywhere in it are enough to know it by. */
+function partsOf(secret: string): readonly string[] {
+  return Array.from({ length: secret.length - 11 }, (_, at) => secret.slice(at, at + 12));
+}
+
 describe("what is posted", () => {
   test("a webhook by Standard Webhooks: the library of the receivers verifies it", async () => {
     const receiver = await startReceiver();
@@ -201,9 +206,34 @@ describe("what receivers answer", () => {
       const text = outcome.result === "delivered" ? "" : outcome.error.message;
       expect(text).toContain("answers 400");
       expect(text).not.toMatch(/canary/i);
+      expect(partsOf(canaries.signing).filter((part) => text.includes(part))).toEqual([]);
       expect(text).not.toContain("\u001b");
       expect(text.length).toBeLessThan(400);
     }
+  });
+
+  test.each([
+    ["at its beginning", () => canaries.signing],
+    ["without its mark", () => `the key is ${canaries.signing.slice(6)}`],
+    ["where what is told ends", () => `${"x".repeat(180)}${canaries.signing}`],
+    ["where what is read ends", () => `${"\n".repeat(4_096 - 30)}${canaries.signing}`],
+  ])("of a secret that a reply repeats %s not even a part is told", async (_, reply) => {
+    const receiver = await startReceiver();
+    receiver.behave((response) => void response.writeHead(500).end(reply()));
+    const outcome = await send(receiver, "webhook");
+    const text = outcome.result === "delivered" ? "" : outcome.error.message;
+    expect(text).toContain("answers 500");
+    expect(partsOf(canaries.signing).filter((part) => text.includes(part))).toEqual([]);
+  });
+
+  test("of a secret in whose middle a reply breaks off not even a part is told", async () => {
+    const receiver = await startReceiver();
+    receiver.behave((response) => {
+      response.writeHead(500, { "content-length": 1_000 });
+      response.write(canaries.signing.slice(0, 30), () => response.destroy());
+    });
+    const outcome = await send(receiver, "webhook");
+    expect(outcome).toMatchObject({ result: "failed", error: { message: expect.stringMatching(/ 500$/) } });
   });
 
   test("a redirect is not followed: not to http, not to another host", async () => {
@@ -225,12 +255,19 @@ describe("what receivers answer", () => {
       [200, "delivered"],
       [500, "failed"],
     ] as const) {
+      let written = 0;
       receiver.behave((response) => {
         response.writeHead(status);
-        const more = setInterval(() => response.write("x".repeat(65_536)), 1);
+        const more = setInterval(() => {
+          response.write("x".repeat(65_536));
+          written += 65_536;
+        }, 1);
         response.on("close", () => clearInterval(more));
       });
+      const begun = performance.now();
       expect(await send(receiver, "webhook")).toMatchObject({ result });
+      expect(performance.now() - begun).toBeLessThan(2_000);
+      expect(written).toBeLessThan(4 * 1_024 * 1_024);
     }
   });
 

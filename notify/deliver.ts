@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { asKeyturnError, KeyturnError } from "../core/errors.ts";
 import { Redactor } from "../core/redact.ts";
+import type { Secret } from "../core/secret.ts";
 import type { NotifyChannel } from "../manifest/manifest.ts";
 import { channelSecret, formerSecret, type ReadSecret } from "./channel-secret.ts";
 import type { Message, MessageContext, Sender } from "./message.ts";
@@ -33,6 +34,8 @@ export type Outcome =
 const retryAfterMaxMs = 60 * 60_000;
 /** How long the receiver of a webhook may go on with the signing secret before. */
 const formerForMs = 24 * 60 * 60_000;
+/** No spelling that the redactor knows is longer: JSON makes six letters of a control character. */
+const spellingFactorMax = 6;
 
 /** Tries once to give a notice to a channel. Rejects only if the signal ends it. */
 export async function deliver(
@@ -47,7 +50,8 @@ export async function deliver(
     const message = await messageFor(channel, context, options.readSecret);
     for (const secret of message.secrets) redactor.add(secret);
     const reply = await post(message.url, message.headers, message.body, { ...options, ca });
-    return judge(channel, message.url.host, reply, redactor, options.now());
+    const words = printable(withoutSecrets(reply, message.secrets, redactor));
+    return judge(channel, message.url.host, reply, words, options.now());
   } catch (thrown) {
     options.signal.throwIfAborted();
     const { code, message } = asKeyturnError(thrown);
@@ -102,12 +106,11 @@ async function messageFor(
 function judge(
   { name, kind }: NotifyChannel,
   host: string,
-  { status, retryAfter, text }: Reply,
-  redactor: Redactor,
+  { status, retryAfter }: Reply,
+  words: string,
   now: number,
 ): Outcome {
   if (status >= 200 && status < 300) return { result: "delivered", status, host };
-  const words = redactor.redact(printable(text));
   const said = `channel ${name}: ${host} answers ${status}${words === "" ? "" : `: ${words}`}`;
   const retryAfterMs = parseRetryAfter(retryAfter, now);
   if (status === 429) {
@@ -132,6 +135,14 @@ function parseRetryAfter(text: string | undefined, now: number): number {
   if (text === undefined) return 0;
   const ms = /^\d+$/.test(text.trim()) ? Number(text) * 1_000 : Date.parse(text) - now;
   return Number.isFinite(ms) ? Math.min(Math.max(0, ms), retryAfterMaxMs) : 0;
+}
+
+/** Before anything is cut off: nobody knows a part of a secret again. So the end is left out, too, where it may be the beginning of one. */
+function withoutSecrets({ text, isWhole }: Reply, secrets: readonly Secret[], redactor: Redactor): string {
+  const clean = redactor.redact(text);
+  if (isWhole) return clean;
+  const longest = Math.max(0, ...secrets.map((secret) => Buffer.byteLength(secret.reveal())));
+  return clean.slice(0, Math.max(0, clean.length - longest * spellingFactorMax));
 }
 
 /** One short line of what a stranger sent. */

@@ -15,10 +15,12 @@ export interface Reply {
   readonly retryAfter: string | undefined;
   /** The beginning of the body. */
   readonly text: string;
+  /** Whether that is all of it; else it may end in the middle of something. */
+  readonly isWhole: boolean;
 }
 
 /** More of a reply than this nobody reads. */
-const replyBytesMax = 1_024;
+const replyBytesMax = 4_096;
 
 /**
  * Posts a body over TLS, whose certificate is always checked, and follows no redirect: neither the body nor the address are meant
@@ -76,23 +78,24 @@ async function readReply(response: IncomingMessage): Promise<Reply> {
   const retryAfter = response.headers["retry-after"];
   const isDone = status >= 200 && status < 300;
   if (isDone) response.destroy();
-  return { status, retryAfter, text: isDone ? "" : await beginningOf(response) };
+  return { status, retryAfter, ...(isDone ? { text: "", isWhole: true } : await beginningOf(response)) };
 }
 
-async function beginningOf(response: IncomingMessage): Promise<string> {
+async function beginningOf(response: IncomingMessage): Promise<Pick<Reply, "text" | "isWhole">> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
     for await (const chunk of response) {
       chunks.push(chunk);
       size += chunk.length;
-      if (size >= replyBytesMax) break;
+      if (size > replyBytesMax) break;
     }
   } catch {
     // The status is known; what else it had to say is lost.
   }
+  const isWhole = response.complete && size <= replyBytesMax;
   response.destroy();
-  return Buffer.concat(chunks).subarray(0, replyBytesMax).toString("utf8");
+  return { text: Buffer.concat(chunks).subarray(0, replyBytesMax).toString("utf8"), isWhole };
 }
 
 function networkError(thrown: unknown, host: string): KeyturnError {

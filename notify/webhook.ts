@@ -1,6 +1,6 @@
 import { Webhook } from "standardwebhooks";
 import { KeyturnError } from "../core/errors.ts";
-import type { Secret } from "../core/secret.ts";
+import { Secret } from "../core/secret.ts";
 import type { NotifyChannel } from "../manifest/manifest.ts";
 import { cut, type Message, type MessageContext } from "./message.ts";
 
@@ -40,7 +40,8 @@ export function webhookMessage(
       "webhook-signature": signatures.join(" "),
     },
     body,
-    secrets: keys,
+    // Some receivers keep a key without its mark.
+    secrets: keys.flatMap((key) => [key, new Secret(key.reveal().slice(prefix.length))]),
   };
 }
 
