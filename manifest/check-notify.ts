@@ -24,13 +24,20 @@ export function checkChannels(
   });
 }
 
-/** Two names with one key would let a person consent to their own request. */
-export function checkPeople(people: Section<PersonContent>): readonly Problem[] {
+/**
+ * Two names with one key would let a person consent to their own request; and who may change an included file would name a second
+ * person of their own, and so undo what the main file's policies ask for.
+ */
+export function checkPeople(people: Section<PersonContent>, mainFile: string): readonly Problem[] {
   const owners = new Map<string, string>();
   return people.entries.flatMap((entry) => {
     const { key } = entry.content;
     const other = owners.get(key);
     if (other === undefined) owners.set(key, entry.name);
-    return other === undefined ? [] : [entry.problem(["key"], `is the key of ${other}, too`)];
+    const message = "stands in an included file: only the main file says who may agree";
+    return [
+      ...(entry.file === mainFile ? [] : [entry.problem([], message, "name")]),
+      ...(other === undefined ? [] : [entry.problem(["key"], `is the key of ${other}, too`)]),
+    ];
   });
 }

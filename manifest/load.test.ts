@@ -43,6 +43,9 @@ function problems(text: string, options?: ReadOptions): readonly string[] {
 
 const stores = "stores: { here: { local: { path: .keyturn } } }\n";
 
+/** In the form in which the manifest has them: the key itself is 32 bytes in base64. */
+const publicKeyOf = (letter: string) => `MCowBQYDK2VwAyEA${letter.repeat(42)}A=`;
+
 const full = `${stores}
 policies:
   - { match: "billing/*", maxAge: 90d, grace: { atMost: 12h }, requires: [both-live] }
@@ -201,6 +204,21 @@ describe("includes", () => {
   it("that match nothing are a problem, and no name is called dangling because of them", () => {
     const text = `include: ["teams/*/keyturn.yaml"]\nsecrets: { a: { store: theirs, type: x } }`;
     expect(problems(text)).toEqual(['keyturn.yaml:1:11: include[0]: "teams/*/keyturn.yaml" matches no file']);
+  });
+
+  it("cannot undo what the main file's policies ask for, nor name people who could agree to it", () => {
+    const person = (letter: string) => `{ key: ${publicKeyOf(letter)} }`;
+    const main = `include: [team.yaml]
+${stores}people: { alice: ${person("A")} }
+policies: [{ match: "**", secondPerson: [revoke], maxAffected: 3 }]`;
+    const team = `policies: [{ match: "**", secondPerson: [], maxAffected: 999 }]
+secrets: { a: { store: here, type: x } }`;
+    write("team.yaml", team);
+    expect(load(main).secrets.get("a")).toMatchObject({ secondPerson: ["revoke"], maxAffected: 3 });
+    write("team.yaml", `people: { mallory: ${person("B")} }\n${team}`);
+    expect(problems(main)).toEqual([
+      "team.yaml:1:11: people.mallory: stands in an included file: only the main file says who may agree",
+    ]);
   });
 
   it("may not declare what is declared already", () => {

@@ -82,7 +82,7 @@ export function readManifest(path: string, options: ReadOptions = {}): ManifestR
     ...checkAccounts(secrets, stores, facts),
     ...checkTenants(secrets),
     ...checkChannels(notify, secrets.names),
-    ...checkPeople(people),
+    ...checkPeople(people, root),
     ...checkPolicies(declared, names),
     ...(shapeProblems.length === 0 ? checkTimes(secrets, policies) : []),
   ];

@@ -112,7 +112,10 @@ export const FileSchema = z.strictObject({
     .record(name, ChannelSchema)
     .optional()
     .describe("Who is told when a person should look, by name."),
-  people: z.record(name, PersonSchema).optional().describe("Those who may be asked to agree, by name."),
+  people: z
+    .record(name, PersonSchema)
+    .optional()
+    .describe("Those who may be asked to agree, by name; in the main file alone."),
 });
 export type FileContent = z.infer<typeof FileSchema>;
 export type SecretContent = z.infer<typeof SecretSchema>;
