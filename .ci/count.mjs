@@ -7,9 +7,11 @@ import { join, relative } from "node:path";
 
 const folder = process.argv[2] ?? ".";
 const counts = [...readParts()].map(([name, code]) => ({ name, code, ...countPart(name, code) }));
-const told = counts
-  .flatMap(({ name, failures }) => failures.map((failure) => `FAILED  ${name}: ${failure}`))
-  .slice(0, 20);
+const failures = counts.flatMap((count) =>
+  count.failures.map((failure) => `FAILED  ${count.name}: ${failure}`),
+);
+const told =
+  failures.length > 20 ? [...failures.slice(0, 20), `… and ${failures.length - 20} more`] : failures;
 const sum = (key) => counts.reduce((total, count) => total + count[key], 0);
 
 console.log("");

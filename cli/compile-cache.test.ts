@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -28,7 +29,8 @@ const folder = () => join(home, ".cache", "keyturn");
 function run(more: NodeJS.ProcessEnv = {}): { readonly status: number | null; readonly stderr: string } {
   const { NODE_COMPILE_CACHE: _, XDG_CACHE_HOME: __, ...environment } = process.env;
   const env = { ...environment, HOME: home, ...more };
-  const { status, stderr } = spawnSync(process.execPath, [keyturn, "--version"], { encoding: "utf8", env });
+  const options = { encoding: "utf8", env, cwd: home } as const;
+  const { status, stderr } = spawnSync(process.execPath, [keyturn, "--version"], options);
   return { status, stderr };
 }
 
@@ -58,14 +60,40 @@ test("a folder that is named from where the command happens to run is none", () 
   expect(kept(folder()).length).toBeGreaterThan(10);
 });
 
+test.each(["", "elsewhere"])("a home that is no folder from the root is none: %j", (HOME) => {
+  // What a stranger's checkout might hold.
+  mkdirSync(join(home, HOME, ".cache", "keyturn"), { recursive: true });
+  expect(run({ HOME })).toEqual({ status: 0, stderr: "" });
+  expect(kept(join(home, HOME, ".cache", "keyturn"))).toEqual([]);
+});
+
 test.each<readonly [string, () => void]>([
   [
     "others can write into it",
     () => {
       mkdirSync(folder(), { recursive: true });
-      chmodSync(folder(), 0o777);
+      chmodSync(folder(), 0o702);
     },
   ],
+  [
+    "others of a group can write into it",
+    () => {
+      mkdirSync(folder(), { recursive: true });
+      chmodSync(folder(), 0o770);
+    },
+  ],
+  // Only root can give a folder away.
+  ...(process.getuid?.() === 0
+    ? ([
+        [
+          "it is somebody else's",
+          () => {
+            mkdirSync(folder(), { recursive: true, mode: 0o755 });
+            chownSync(folder(), 65_534, 65_534);
+          },
+        ],
+      ] as const)
+    : []),
   [
     "it leads elsewhere",
     () => {

@@ -120,16 +120,17 @@ function markOf({ version, fingerprint }: Compromised): VersionMark | undefined 
  * candidate. Whoever names one secret a second time, after the first was refused, means its successor; whoever repeats a wide one does not.
  */
 function begunFor(
-  { compromised, current, state }: RotationRecord,
+  { compromised, current, state, sameLogin }: RotationRecord,
   { begunSince, isAlone }: How,
   stored: string | undefined,
 ): Compromised | undefined {
   if (current === undefined) return undefined;
   const isOut = stored !== undefined && rotationOf(state)?.id === stored;
+  const names = namesOf({ sameLogin }, current.version);
   return compromised.findLast(
     (entry) =>
       entry.at >= begunSince &&
-      (current.version === entry.version ? isOut : current.since >= entry.at) &&
+      (names.includes(entry.version) ? isOut : current.since >= entry.at) &&
       !(isAlone && entry.refusedAt !== undefined),
   );
 }

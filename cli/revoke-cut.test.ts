@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import { storeValue } from "../core/operate.ts";
+import { request, storeValue } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
+import { reconcile } from "../core/reconcile.ts";
+import { newRecord } from "../core/record.ts";
 import type { Rotator } from "../core/rotator.ts";
 import { Secret } from "../core/secret.ts";
 import { defaultTestPolicy } from "../local/memory-ports.ts";
@@ -220,6 +222,28 @@ describe("every secret of a tenant", () => {
     expect(standings(second ?? first)).toEqual(["under way"]);
     await cut(second ?? first);
     await expectContained(world);
+  });
+
+  test("that holds, too, where what has leaked is another name of what was current", async () => {
+    const world = await tenantOf(1);
+    const started = Date.now();
+    const { store, journal, fingerprinter } = world.ports;
+    const stored = await store.read("acme/0", "current");
+    const { version: known = "", value = new Secret("none") } = stored ?? {};
+    const current = { version: known, fingerprint: fingerprinter.fingerprint(value.reveal()), since: 0 };
+    await journal.save({ ...newRecord("acme/0"), current, sameLogin: [[known, "of old"]] }, undefined);
+    let second: Aimed | undefined;
+    const promote: Ports["store"]["promote"] = async (...args) => {
+      await store.promote(...args);
+      second = await find(world, started);
+    };
+    Object.assign(world.ports, { store: { ...store, promote } });
+    const version = { version: "of old", fingerprint: "print of old" };
+    await request("acme/0", world.ports, { kind: "emergency", by: "bob", version, cutFirst: false });
+    await reconcile("acme/0", world.ports, { worker: "worker" });
+    expect(second?.targets.map((target) => [target.version, target.affected.standing])).toEqual([
+      ["of old", "under way"],
+    ]);
   });
 
   test("who has read the record before the first one's successor came out, and the store after it, reads again", async () => {

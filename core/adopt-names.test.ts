@@ -59,3 +59,41 @@ test("a login that has leaked is not brought back in other words", async () => {
   });
   expect(await it.current()).toMatchObject({ version: "v1" });
 });
+
+test("an import that ended in the middle and is made again still knows the name that the fleet uses", async () => {
+  let isEnding = true;
+  const it = world({
+    verbs: {
+      adopt: async () => {
+        if (isEnding) throw new Error("the process has ended");
+      },
+    },
+  });
+  await it.keep("v0", theirs);
+  expect(await it.failure()).toMatchObject({ message: expect.stringContaining("has ended") });
+  isEnding = false;
+  const { version, record } = await it.bring();
+  expect(version).not.toBe("v0");
+  expect(namesOf(record, version)).toContain("v0");
+});
+
+test("an import that another one came before, in other words, is made again, and knows the name of that one", async () => {
+  let reads = 0;
+  const it = world({
+    store: (own) => ({
+      read: async (name, which) => {
+        const found = await own.read(name, which);
+        if (which !== "current") return found;
+        reads += 1;
+        // Once it has looked which name the fleet uses.
+        if (reads === 1) {
+          await own.savePending(name, "v0", theirs);
+          await own.promote(name, "v0", undefined);
+        }
+        return found;
+      },
+    }),
+  });
+  const { version, record } = await it.bring();
+  expect(namesOf(record, version)).toContain("v0");
+});

@@ -224,9 +224,9 @@ describe("where others move meanwhile", () => {
           const stored = await own.read(name, which);
           if (which !== "current" || stored === undefined) return stored;
           reads += 1;
-          // Each look at it finds another version; or it is gone whenever it is looked at for the second time.
-          if (how === "changed") return { ...stored, version: `v${reads}` };
-          return reads % 2 === 1 ? undefined : stored;
+          // Whenever an import looks at it for the last time.
+          if (reads % 3 !== 1) return stored;
+          return how === "changed" ? { ...stored, version: `v${reads}` } : undefined;
         },
       }),
     });

@@ -83,8 +83,6 @@ class Adoption {
   readonly #stored: SecretStore;
   readonly #loaded: Loaded | undefined;
   readonly #value: Secret;
-  /** Versions that hold the same login, or there is no import. */
-  readonly #names: string[] = [];
   /** What the value's fingerprint is or was, by every key that there is. */
   readonly #candidates: readonly string[];
 
@@ -93,7 +91,6 @@ class Adoption {
     this.#stored = stored;
     this.#loaded = loaded;
     this.#value = value;
-    if (stand.record.current !== undefined) this.#names.push(stand.record.current.version);
     this.#candidates = stand.ports.fingerprinter.candidates(value.reveal());
   }
 
@@ -139,29 +136,30 @@ class Adoption {
     const candidate = newId(ports.random);
     const { ref } = record;
     const revision = this.#loaded?.revision;
-    const claimed = await claim(ports.journal, alsoNamed(record, candidate, ...this.#names), {
-      version: candidate,
-      epoch,
-      revision,
-    });
+    const names = await this.#names();
+    const named = alsoNamed(record, candidate, ...names);
+    const claimed = await claim(ports.journal, named, { version: candidate, epoch, revision });
     const publishing = new Publishing(ports.journal, this.#stored, { ref, revision: claimed.revision });
     // Imports before this one can save nothing from here on.
     for (const other of record.importing ?? []) await this.#stored.discardPending(ref, other);
-    const { version } = await this.#store(publishing, candidate);
+    const { version } = await this.#store(publishing, candidate, names);
     await ports.journal.remember(ref, version, fields);
     await this.#mark(mark, await this.#context(version, fingerprint, epoch));
     await publishing.assertCurrent(version);
     const now = ports.clock.now();
     const current = { version, fingerprint, since: now };
-    const adopted = {
-      ...alsoNamed(claimed.record, version, ...this.#names),
-      importing: undefined,
-      current,
-      dueAt: now,
-    };
+    const adopted = { ...claimed.record, importing: undefined, current, dueAt: now };
     const note = { action: "imported", detail: "as it was, without a reset", version, actor: by };
     const saved = await commit(ports, claimed.revision, stay(adopted, note), by);
     return { answer: "imported", version, record: saved.record, findable };
+  }
+
+  /** By which the fleet may know the login already. What is current by the record is the same one, or there is no import. */
+  async #names(): Promise<readonly string[]> {
+    const { ref, current } = this.#stand.record;
+    const stored = await this.#stored.read(ref, "current");
+    const known = current === undefined ? [] : [current.version];
+    return stored !== undefined && this.#isSame(stored.value) === true ? [...known, stored.version] : known;
   }
 
   #context(version = "", fingerprint = "", epoch = this.#stand.record.epoch): Promise<RawContext> {
@@ -243,9 +241,16 @@ class Adoption {
   }
 
   /** Current in the store, by whoever put it there. What somebody else has left pending makes room: nobody whom the record knows needs it. */
-  async #store(publishing: Publishing, candidate: string): Promise<Pick<StoredSecret, "version">> {
+  async #store(
+    publishing: Publishing,
+    candidate: string,
+    names: readonly string[],
+  ): Promise<Pick<StoredSecret, "version">> {
     const { ref } = this.#stand.record;
     const current = await this.#stored.read(ref, "current");
+    if (current !== undefined && this.#isSame(current.value) === true && !names.includes(current.version)) {
+      throw new KeyturnError("conflict", `${ref} was stored by another import meanwhile`);
+    }
     if (current?.value.equals(this.#value) === true) return current;
     if (current !== undefined) await this.#assertReplaceable(current);
     const pending = await this.#stored.read(ref, "pending");
@@ -257,35 +262,28 @@ class Adoption {
 
   /** A rotation that was refused has left the stored value in the record; it may be the same credential, without what an import adds. */
   async #isInOtherWords(version: string): Promise<boolean> {
-    const { ports, rotator, record } = this.#stand;
-    const stored = await ports.store.read(record.ref, { version });
-    if (stored === undefined) return false;
-    this.#stand.redactor.add(stored.value);
-    try {
-      rotator.checkCredential(stored.value);
-    } catch {
-      return false;
-    }
-    return this.#hasSameSecrets(stored.value);
+    const stored = await this.#stand.ports.store.read(this.#stand.record.ref, { version });
+    return stored !== undefined && this.#isSame(stored.value) === true;
   }
 
-  #hasSameSecrets(other: Secret): boolean {
-    const { rotator } = this.#stand;
+  /** Whether it is the same credential, in other words perhaps; undefined: none that the type can read. */
+  #isSame(other: Secret): boolean | undefined {
+    const { rotator, redactor } = this.#stand;
+    redactor.add(other);
+    try {
+      rotator.checkCredential(other);
+    } catch {
+      return undefined;
+    }
+    protect(this.#stand, other);
     const [theirs, mine] = [rotator.secretFields(other), rotator.secretFields(this.#value)];
     return Object.entries(mine).every(([name, field]) => theirs[name]?.equals(field) === true);
   }
 
   /** A value that somebody stored before makes room if it is the same credential in other words, or is dead. */
   async #assertReplaceable(current: StoredSecret): Promise<void> {
-    const { rotator, record, redactor } = this.#stand;
-    redactor.add(current.value);
-    try {
-      rotator.checkCredential(current.value);
-    } catch {
-      return;
-    }
-    protect(this.#stand, current.value);
-    if (this.#hasSameSecrets(current.value)) return void this.#names.push(current.version);
+    const { rotator, record } = this.#stand;
+    if (this.#isSame(current.value) !== false) return;
     const verdict = await rotator.refused(current.value, await this.#context(current.version));
     if (verdict === "refused") return;
     throw new KeyturnError(

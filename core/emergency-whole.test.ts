@@ -259,6 +259,28 @@ describe("what is to be cut first", () => {
     expect(cutOff(record, first, around)).toEqual({ record: owing, ...told("v0", "cut first") });
   });
 
+  test("is owed as its target knows it, where it has leaked by another name of current", () => {
+    const named = { ...record, sameLogin: [["v1", "v0"]] as [string, string][] };
+    const owing = owe(marked(named, first), mark("v1"), { ...leakedNow, cutFirst: true }, now);
+    expect(cutOff(named, first, around).record.debts).toEqual(owing.debts);
+    expect(owing.debts).toMatchObject([{ version: "v1", fingerprint: "print of v1", cutFirst: true }]);
+  });
+
+  test.each([
+    ["of what is being retired", recordIn(retire(true), "v2", { sameLogin: [["v1", "v0"]] })],
+    [
+      "of what is owed",
+      recordIn({ phase: "idle" }, "v2", {
+        sameLogin: [["v1", "v0"]],
+        debts: owe(recordIn({ phase: "idle" }, "v2"), mark("v1"), { ...leakedNow, cutFirst: false }, now)
+          .debts,
+      }),
+    ],
+  ])("or of another name %s: one debt, as the target knows it", (_, before) => {
+    const { debts } = cutOff(before, leak("v0"), around).record;
+    expect(debts.map(({ version, reason }) => [version, reason])).toEqual([["v1", "leaked"]]);
+  });
+
   test("of a cutover type is cut by its successor, as ever", () => {
     expect(cutOff(record, first, cutover)).toEqual(cutOff(record, leak("v0"), cutover));
   });

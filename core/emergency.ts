@@ -34,7 +34,7 @@ export function cutOff(record: RotationRecord, emergency: Emergency, around: Sur
     ],
   };
   const cut = cutFirst
-    ? owe(marked, mark, { reason: "leaked", cutFirst, notBefore: around.now }, around.now)
+    ? owe(marked, asHeld(marked, mark), { reason: "leaked", cutFirst, notBefore: around.now }, around.now)
     : marked;
   const reported: Transition = {
     record: cut,
@@ -138,8 +138,15 @@ function leftBehind({ from, rotation }: Extract<State, { phase: "halted" }>): Ve
 }
 
 function cutNow(record: RotationRecord, mark: VersionMark, { now }: Surroundings): Transition {
-  const known = record.debts.some((debt) => debt.fingerprint === mark.fingerprint && debt.cutFirst);
+  const held = asHeld(record, mark);
+  const known = record.debts.some((debt) => debt.fingerprint === held.fingerprint && debt.cutFirst);
   return known
     ? stay(record)
-    : stay(owe(record, mark, { reason: "leaked", cutFirst: false, notBefore: now }, now));
+    : stay(owe(record, held, { reason: "leaked", cutFirst: false, notBefore: now }, now));
+}
+
+/** By the name and the value that its target knows it by, where what has leaked is another name of it. */
+function asHeld(record: RotationRecord, mark: VersionMark): VersionMark {
+  const held = [record.current, rotationOf(record.state)?.previous, ...record.debts];
+  return held.find((one) => one !== undefined && isSameLogin(record, one, mark)) ?? mark;
 }

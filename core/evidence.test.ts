@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   behindBy,
   currentOf,
+  isAlike,
   isOutdated,
   isStoreBehind,
   liveCandidate,
@@ -49,6 +50,15 @@ test("what the audit says has leaked is known by value where the value can be re
   ]);
 });
 
+test.each([
+  ["by its value", { fingerprint: "print of v2" }, true],
+  ["in other words", { login: "login in v2" }, true],
+  ["not at all", {}, false],
+])("two versions are alike %s", (_, changes, expected) => {
+  const other = tried("v9", undefined, "accepted", changes);
+  expect([isAlike(candidate, other), isAlike(other, candidate)]).toEqual([expected, expected]);
+});
+
 describe("v2 was cut", () => {
   test.each<[string, Partial<Examination>]>([
     ["by the record, by version", { record: recorded({ compromised: [leaked] }) }],
@@ -57,6 +67,27 @@ describe("v2 was cut", () => {
       { record: recorded({ compromised: [{ ...leaked, ...print("v2"), version: "v9" }] }) },
     ],
     ["by the audit, by version", chained({ compromised: [leaked] })],
+    [
+      "by the record, in other words",
+      {
+        tried: [candidate, tried("v9", undefined, "accepted", { login: "login in v2" })],
+        record: recorded({ compromised: [{ ...leaked, version: "v9" }] }),
+      },
+    ],
+    [
+      "by the audit, in other words",
+      {
+        tried: [candidate, tried("v9", undefined, "accepted", { login: "login in v2" })],
+        ...chained({ compromised: [{ ...leaked, version: "v9" }] }),
+      },
+    ],
+    [
+      "at the target, in other words",
+      {
+        tried: [candidate, tried("v9", undefined, "accepted", { login: "login in v2" })],
+        marks: [marked("v9", { verb: "retire" })],
+      },
+    ],
     [
       "by the audit, by value",
       {

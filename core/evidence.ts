@@ -13,6 +13,11 @@ export function currentOf({ tried }: Examination): TriedVersion | undefined {
   return tried.find(({ stage }) => stage === "current");
 }
 
+/** Whether two versions hold one login: a rollback gives its value a new version, and an import may put it in other words. */
+export function isAlike(one: TriedVersion, other: TriedVersion): boolean {
+  return one.fingerprint === other.fingerprint || one.login === other.login;
+}
+
 /** What the audit says has leaked, by value too where the value can still be read: a rollback gives it a new version. */
 export function toldCompromised({ chain, tried }: Examination): readonly Compromised[] {
   return chain.compromised.map((entry) => {
@@ -23,12 +28,12 @@ export function toldCompromised({ chain, tried }: Examination): readonly Comprom
 
 /** What has leaked, or was shut at the target on purpose without the journal's knowledge, must never be let in again. */
 export function wasCut(seen: Examination, version: TriedVersion): boolean {
-  const known = seen.record !== undefined && isCompromised(seen.record, version);
-  const told = toldCompromised(seen).some(
-    (entry) => entry.version === version.version || entry.fingerprint === version.fingerprint,
-  );
+  const { record } = seen;
+  const alike = [version, ...seen.tried.filter((other) => isAlike(other, version))];
+  const known = record !== undefined && alike.some((one) => isCompromised(record, one));
+  const told = toldCompromised(seen).some((entry) => alike.some((one) => entry.version === one.version));
   const shut = ownMarks(seen).some(
-    ({ verb, fingerprint }) => verb === "retire" && fingerprint === version.fingerprint,
+    ({ verb, fingerprint }) => verb === "retire" && alike.some((one) => fingerprint === one.fingerprint),
   );
   return known || told || shut;
 }

@@ -21,7 +21,14 @@ export const tried = (
   stage: StoredVersion["stage"],
   verdict: TriedVersion["verdict"] = "accepted",
   changes: Partial<TriedVersion> = {},
-): TriedVersion => ({ ...print(version), stage, createdAt: now - 50, verdict, ...changes });
+): TriedVersion => ({
+  ...print(version),
+  login: `login in ${version}`,
+  stage,
+  createdAt: now - 50,
+  verdict,
+  ...changes,
+});
 
 export const marked = (version: string, changes: Partial<Mark> = {}): Mark => ({
   login: `login_of_${version}`,

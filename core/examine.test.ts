@@ -70,6 +70,10 @@ const version = (name: string, stage?: StoredVersion["stage"], disabled = false)
   disabled,
 });
 const printOf = (ports: Ports, name: string) => ports.fingerprinter.fingerprint(secretOf(name).reveal());
+const loginOf = (ports: Ports, name: string) =>
+  ports.fingerprinter.fingerprint(
+    JSON.stringify([["password", JSON.parse(secretOf(name).reveal()).password]]),
+  );
 const noChain = {
   end: { sequence: 0, hash: "" },
   fault: undefined,
@@ -100,6 +104,7 @@ describe("an examination", () => {
         createdAt: 5,
         fingerprint: printOf(ports, name),
         verdict: "accepted",
+        login: loginOf(ports, name),
       })),
       marks: undefined,
       findings: [finding],
@@ -119,6 +124,26 @@ describe("an examination", () => {
       ["preflight", undefined, fence("doctor", "")],
     ]);
     expect((await ports.journal.load(ref))?.revision).toBe(revision);
+  });
+
+  test("knows versions that hold one login in other words, in whatever order their fields come", async () => {
+    const versions = [version("v2", "current"), version("v1"), version("v0")];
+    const fields = (value: Secret) => {
+      const [one, other] = [new Secret("one word"), new Secret("another")];
+      if (value.equals(secretOf("v2"))) return { password: one, token: other };
+      return value.equals(secretOf("v1")) ? { token: other, password: one } : { password: one };
+    };
+    const { ports } = world({ secretFields: fields }, versions);
+    const [second, first, before] = (await examine(ref, ports)).tried;
+    expect(second?.login).toBe(first?.login);
+    expect(before?.login).not.toBe(first?.login);
+  });
+
+  test("takes what has no secret field for itself alone", async () => {
+    const versions = [version("v1", "current"), version("v0")];
+    const { ports } = world({ secretFields: () => ({}) }, versions);
+    const { tried } = await examine(ref, ports);
+    expect(tried.map(({ login }) => login)).toEqual([printOf(ports, "v1"), printOf(ports, "v0")]);
   });
 
   test("of what Keyturn was just given finds nothing", async () => {

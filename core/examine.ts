@@ -4,6 +4,7 @@ import { inquire } from "./inquire.ts";
 import type { Ports, StoredVersion } from "./ports.ts";
 import type { Compromised, RotationRecord, VersionMark } from "./record.ts";
 import type { Finding, Mark } from "./rotator.ts";
+import type { Secret } from "./secret.ts";
 import { contextOf, markOf, protect, type Stand } from "./stand.ts";
 
 export type Verdict = "refused" | "accepted" | "unknown";
@@ -13,6 +14,8 @@ export interface TriedVersion extends VersionMark {
   readonly stage: StoredVersion["stage"];
   readonly createdAt: number;
   readonly verdict: Verdict;
+  /** The keyed fingerprint of its secret fields: the same of versions that hold one login in other words. */
+  readonly login: string;
 }
 
 /** Everything that can be seen of one secret without changing anything. */
@@ -117,7 +120,16 @@ async function tryVersion(
   const marked = marks.find(({ fingerprint }) => known.includes(fingerprint));
   const mark = marked === undefined ? markOf(stand, stored) : { version, fingerprint: marked.fingerprint };
   const context = await contextOf(stand, version, mark.fingerprint);
-  return { ...mark, stage, createdAt, verdict: await rotator.refused(stored.value, context) };
+  const verdict = await rotator.refused(stored.value, context);
+  return { ...mark, stage, createdAt, verdict, login: loginOf(stand, stored.value) };
+}
+
+function loginOf({ rotator, ports }: Stand, value: Secret): string {
+  const fields = Object.entries(rotator.secretFields(value)).toSorted(([one], [other]) =>
+    one < other ? -1 : 1,
+  );
+  const text = JSON.stringify(fields.map(([name, field]) => [name, field.reveal()]));
+  return ports.fingerprinter.fingerprint(fields.length === 0 ? value.reveal() : text);
 }
 
 /** The chain as it stands in the log; what the record still has in its outbox comes behind it. */

@@ -16,6 +16,7 @@ const tried = (
   verdict: Verdict = "accepted",
 ): TriedVersion => ({
   ...mark(version),
+  login: `login in ${version}`,
   stage,
   createdAt: 0,
   verdict,
@@ -96,6 +97,11 @@ describe("versions that the target should refuse and does not", () => {
     expect(revivedIn(seen({ tried: [current, tried("v0")], ...changes }))).toEqual([]);
   });
 
+  test.each(expected)("are not the login of what is %s in other words", (_, changes) => {
+    const words = { ...tried("v7"), login: "login in v0" };
+    expect(revivedIn(seen({ tried: [current, tried("v0"), words], ...changes }))).toEqual([]);
+  });
+
   test("are all that work where a record has nothing as current", () => {
     const record = newRecord("app/db");
     expect(revivedIn(seen({ tried: [tried("v0")], record }))).toEqual([tried("v0")]);
@@ -164,6 +170,13 @@ describe("logins that the target lets in, and nobody knows why", () => {
 
 describe("the one before, where there is no journal to believe,", () => {
   const older = [tried("v1", "previous", "refused"), tried("v0"), tried("v9")];
+
+  test("is none that holds the login of current, in the same words or in others", () => {
+    const same = { ...tried("v1"), fingerprint: "print of v2" };
+    const words = { ...tried("v0"), login: "login in v2" };
+    expect(previousOf(seen({ ...lost, tried: [current, same, words] }))).toBeUndefined();
+    expect(previousOf(seen({ ...lost, tried: [same, words] }))).toBe(same);
+  });
 
   test.each<readonly [string, Partial<Examination>, string | undefined]>([
     [

@@ -1,16 +1,18 @@
-import { currentOf, isOutdated, liveCandidate, ownMarks, wasCut } from "./evidence.ts";
+import { currentOf, isAlike, isOutdated, liveCandidate, ownMarks, wasCut } from "./evidence.ts";
 import type { Examination, TriedVersion } from "./examine.ts";
 import type { RotationRecord, VersionMark } from "./record.ts";
 import type { Mark } from "./rotator.ts";
+import { isSameLogin } from "./same-login.ts";
 import { isCompromised, owe, rotationOf, type Surroundings } from "./transition.ts";
 
 /** Versions that the target should refuse and does not, and that nobody owes or waits for. */
 export function revivedIn(seen: Examination): readonly TriedVersion[] {
   if (isOutdated(seen)) return [];
   const expected = expectedIn(seen);
+  const spared = seen.tried.filter(({ fingerprint }) => expected.has(fingerprint));
   return seen.tried.filter(
-    ({ verdict, stage, fingerprint }) =>
-      verdict === "accepted" && stage !== "pending" && !expected.has(fingerprint),
+    (one) =>
+      one.verdict === "accepted" && one.stage !== "pending" && !spared.some((other) => isAlike(one, other)),
   );
 }
 
@@ -49,7 +51,14 @@ function expectedIn(seen: Examination): ReadonlySet<string | undefined> {
 /** The newest older version that works, where there is no journal to believe: it gets its grace again. */
 export function previousOf(seen: Examination): TriedVersion | undefined {
   if (!isOutdated(seen)) return undefined;
-  return seen.tried.find((one) => isOlder(one) && one.verdict === "accepted" && !wasCut(seen, one));
+  const current = currentOf(seen);
+  return seen.tried.find(
+    (one) =>
+      isOlder(one) &&
+      one.verdict === "accepted" &&
+      !wasCut(seen, one) &&
+      !(current !== undefined && isAlike(one, current)),
+  );
 }
 
 /**
@@ -64,7 +73,7 @@ export function oweLeftovers(
 ): RotationRecord {
   const current = currentOf(seen);
   const spared = isReplacing ? now + Math.max(policy.graceAtLeastMs, policy.cacheTtlMs) : now;
-  const kept = new Set([current?.fingerprint, isReplacing ? liveCandidate(seen)?.fingerprint : undefined]);
+  const kept = [current, isReplacing ? liveCandidate(seen) : undefined].filter((one) => one !== undefined);
   const pending = seen.tried.filter(({ stage }) => stage === "pending");
   const foreign = pending.filter((one) => isOutdated(seen) || one.version !== rotationOf(record.state)?.id);
   const left = isReplacing ? leftBehind(seen) : [];
@@ -74,7 +83,7 @@ export function oweLeftovers(
   }));
   const isForeign = ({ version }: VersionMark) => pending.some((one) => one.version === version);
   return [...foreign, ...revivedIn(seen), ...older(seen), ...left, ...strays]
-    .filter(({ fingerprint }) => !kept.has(fingerprint))
+    .filter((mark) => !kept.some((one) => isSameLogin(record, one, mark)))
     .reduce((owing, { version, fingerprint }) => {
       const mark = { version, fingerprint };
       const unpublished = isForeign(mark) ? "foreign" : "retired";

@@ -38,3 +38,29 @@ test("an emergency strikes what the store has as current, should somebody have c
     state: { phase: "create", rotation: { urgent: true } },
   });
 });
+
+test("what somebody has stored once more is another name of the same login, to an emergency as well", async () => {
+  const { ports } = memoryPorts(modelTarget().bothLive);
+  await request("app/db", ports, { kind: "rotate", by: "tester" });
+  const first = (await reconcile("app/db", ports, { worker: "worker" })).record.current?.version ?? "";
+  const value = (await ports.store.read("app/db", "current"))?.value ?? new Secret("none");
+  const again = await storeValue("app/db", ports, value, {});
+  const version = { version: "another", fingerprint: "print of another" };
+  const { record } = await request("app/db", ports, {
+    kind: "emergency",
+    by: "ann",
+    version,
+    cutFirst: false,
+  });
+  expect(record).toMatchObject({ current: { version: again }, sameLogin: [[again, first]] });
+  const other = new Secret(JSON.stringify({ username: "app_a", password: "changed from outside" }));
+  await storeValue("app/db", ports, other, {});
+  const next = { version: "a third", fingerprint: "print of a third" };
+  const later = await request("app/db", ports, {
+    kind: "emergency",
+    by: "ann",
+    version: next,
+    cutFirst: false,
+  });
+  expect(later.record?.sameLogin).toEqual([[again, first]]);
+});

@@ -8,7 +8,7 @@ import type { ManagedSecret, Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
 import { type Answer, answer, type Request } from "./request.ts";
-import { previousNames } from "./same-login.ts";
+import { alsoNamed, previousNames } from "./same-login.ts";
 import type { Secret } from "./secret.ts";
 import { rotationOf, type Surroundings, stay } from "./transition.ts";
 
@@ -122,7 +122,10 @@ async function withCurrentOf(record: RotationRecord, ports: Ports): Promise<Rota
   const stored = await ports.store.read(record.ref, "current");
   if (stored === undefined || stored.version === record.current?.version) return record;
   const fingerprint = ports.fingerprinter.fingerprint(stored.value.reveal());
-  return { ...record, current: { version: stored.version, fingerprint, since: stored.createdAt } };
+  const { current } = record;
+  const named =
+    current?.fingerprint === fingerprint ? alsoNamed(record, stored.version, current.version) : record;
+  return { ...named, current: { version: stored.version, fingerprint, since: stored.createdAt } };
 }
 
 /** An emergency for a version by its id; for "current", "pending" or "previous", what holds that stage now. */

@@ -135,7 +135,7 @@ export const RotationRecord = z.object({
   wish: z.optional(Wish),
   /** Versions that imports have saved, or may still save, which have not come to their end; until an import has, or a rotation has seen to them. */
   importing: z.optional(z.array(z.string())),
-  /** Versions that hold one login, in pairs; until it is proven refused. */
+  /** The last pairs of versions that hold one login. */
   sameLogin: z._default(z.array(z.tuple([z.string(), z.string()])), []),
   /** The last versions whose login was proven refused. */
   refused: z._default(z.array(z.string()), []),

@@ -79,10 +79,23 @@ const table: Readonly<Record<string, readonly [Partial<Examination>, RotationRec
       tried: [
         current,
         tried("v0", undefined, "refused", { fingerprint: "print of v1" }),
+        tried("v8", undefined, "refused", { login: "login in v1" }),
         tried("v9", undefined, "refused"),
       ],
     },
-    raised({ sameLogin: [["v1", "v0"]] }),
+    raised({
+      sameLogin: [
+        ["v1", "v0"],
+        ["v1", "v8"],
+      ],
+    }),
+  ],
+  "takes nothing for refused that works again": [
+    {
+      record: recorded({ refused: ["v0", "v1", "v9"] }),
+      tried: [current, tried("v0", undefined, "refused")],
+    },
+    raised({ refused: ["v0", "v9"] }),
   ],
   "is above every epoch: the target's": [{ marks: [marked("v1", { seen: 20 })] }, raised({ epoch: 21 })],
   "is above every epoch: the audit's": [chained({ epoch: 30 }), raised({ epoch: 31 })],

@@ -3,6 +3,7 @@ import { commit } from "./commit.ts";
 import { diagnose, needsRebuild } from "./diagnose.ts";
 import {
   currentOf,
+  isAlike,
   isOutdated,
   isStoreBehind,
   liveCandidate,
@@ -73,7 +74,7 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
   const isLeaked = (fingerprint: string) =>
     current !== undefined && wasCut(seen, { ...current, fingerprint });
   const base: RotationRecord = {
-    ...sameLoginsIn(seen, known),
+    ...withLoginsOf(seen, known),
     ...auditOf(seen, known),
     epoch: Math.max(...seenEpochs) + 1,
     compromised: [...known.compromised, ...told],
@@ -104,12 +105,19 @@ function auditOf({ chain }: Examination, { audit, outbox }: RotationRecord): Par
   return { audit: { sequence, hash }, outbox: { ...outbox, entries } };
 }
 
-/** What the store's versions tell by themselves of which of them hold one login. */
-function sameLoginsIn({ tried }: Examination, record: RotationRecord): RotationRecord {
-  return tried.reduce((named, { version, fingerprint }) => {
-    const first = tried.find((one) => one.fingerprint === fingerprint);
-    return first === undefined ? named : alsoNamed(named, first.version, version);
-  }, record);
+/** What the store's versions tell by themselves of which of them hold one login, and what lets somebody in again. */
+function withLoginsOf({ tried }: Examination, record: RotationRecord): RotationRecord {
+  const works = tried.flatMap(({ verdict, version }) => (verdict === "accepted" ? [version] : []));
+  const refused = record.refused.filter((version) => !works.includes(version));
+  return tried.reduce<RotationRecord>(
+    (named, one) =>
+      alsoNamed(
+        named,
+        one.version,
+        ...tried.filter((other) => isAlike(one, other)).map(({ version }) => version),
+      ),
+    { ...record, refused },
+  );
 }
 
 function sinceOf({ current }: RotationRecord, { version, createdAt }: TriedVersion): number {

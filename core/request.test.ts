@@ -242,15 +242,34 @@ describe.each(Object.entries(table))("%s", (request, row) => {
 describe("a compromised version", () => {
   const leak: Request = { kind: "emergency", by: "ann", version: mark("v1"), cutFirst: false };
 
-  test.each(["finish", "announce", "grace"] as const)("is never rolled back to from %s", (state) => {
-    const leaked = { ...recordIn(state), compromised: [{ ...mark("v1"), reportedBy: "ann", at: 0 }] };
-    const answered = answer(leaked, requests["rollback, on purpose"], around);
-    expect(answered).toMatchObject({ answer: "refused", record: leaked });
-  });
+  test.each(["finish", "announce", "grace", "halted from grace"] as const)(
+    "is never rolled back to from %s",
+    (state) => {
+      const leaked = { ...recordIn(state), compromised: [{ ...mark("v1"), reportedBy: "ann", at: 0 }] };
+      const answered = answer(leaked, requests["rollback, on purpose"], around);
+      expect(answered).toMatchObject({ answer: "refused", record: leaked });
+    },
+  );
 
   test("is cut off once, however often it is reported", () => {
     const { record } = answer(recordIn("set"), leak, around);
     expect(answer(record, leak, around)).toMatchObject({ answer: "joined", record });
+  });
+
+  test("is cut first once, however often that is asked for, and by whatever name of its login", () => {
+    const { record } = answer(recordIn("idle"), { ...leak, cutFirst: true }, around);
+    expect(answer(record, { ...leak, cutFirst: true }, around)).toMatchObject({ answer: "joined", record });
+    const compromised = record.compromised.map((entry) => ({ ...entry, refusedAt: now }));
+    const cut = { ...record, debts: [], compromised };
+    expect(answer(cut, { ...leak, cutFirst: true }, around)).toMatchObject({ answer: "joined", record: cut });
+  });
+
+  test("that is being cut off already is owed at once where it is to be cut first after all", () => {
+    const { record } = answer(recordIn("idle"), leak, around);
+    const first = answer(record, { ...leak, cutFirst: true }, around);
+    expect(first).toMatchObject({ answer: "began", record: { debts: [{ version: "v1", cutFirst: true }] } });
+    const cutover = answer(record, { ...leak, cutFirst: true }, { ...around, overlap: "cutover" });
+    expect(cutover).toMatchObject({ answer: "joined", record });
   });
 
   test("that is current is owed at once when it is to be cut first, and no older debt on it is lost", () => {

@@ -1,6 +1,7 @@
 import { cutOff } from "./emergency.ts";
 import { type Intervention, intervene } from "./intervene.ts";
 import type { RotationRecord, State, VersionMark } from "./record.ts";
+import { isSameLogin } from "./same-login.ts";
 import {
   beforeFinish,
   begin,
@@ -50,7 +51,10 @@ export function answer(record: RotationRecord, request: Request, around: Surroun
     case "rollback":
       return rollback(record, request, around);
     case "emergency":
-      if (isBeingCutOff(record, request.version.version) && !request.cutFirst) {
+      if (
+        isBeingCutOff(record, request.version) &&
+        !(request.cutFirst && isToCome(record, request, around))
+      ) {
         return as("joined", stay(record), "this version is being cut off already, or was");
       }
       return began(cutOff(record, request, around), "the version is being cut off");
@@ -100,9 +104,22 @@ function rotate(record: RotationRecord, by: string, around: Surroundings): Answe
 }
 
 /** A halted rotation does nothing by itself: reporting the leak again must set it going. */
-function isBeingCutOff(record: RotationRecord, version: string): boolean {
+function isBeingCutOff(record: RotationRecord, { version }: VersionMark): boolean {
   const entry = record.compromised.find((known) => known.version === version);
   return entry !== undefined && (entry.refusedAt !== undefined || record.state.phase !== "halted");
+}
+
+/** Whether what is reported once more, and is to be cut first now, has neither been cut nor is owed so. */
+function isToCome(
+  record: RotationRecord,
+  { version: mark }: { readonly version: VersionMark },
+  { overlap }: Surroundings,
+): boolean {
+  const isOwed = record.debts.some((debt) => debt.cutFirst && isSameLogin(record, debt, mark));
+  const isCut = record.compromised.some(
+    (entry) => entry.version === mark.version && entry.refusedAt !== undefined,
+  );
+  return overlap === "both-live" && !isOwed && !isCut;
 }
 
 const goesOn = "current is compromised, and this rotation makes its successor";

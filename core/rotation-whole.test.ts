@@ -287,7 +287,7 @@ describe("what an undo leaves", () => {
         sameLogin: [["v2", "v1"]],
       },
       outcome: done("undo"),
-      changes: { ...ended, compromised: [seenLeak("v1")], sameLogin: [], refused: ["v2", "v1"] },
+      changes: { ...ended, compromised: [seenLeak("v1")], refused: ["v2", "v1"] },
       notes: [note],
     },
     {

@@ -1,6 +1,6 @@
 import type { Rotation, RotationRecord, VersionMark } from "./record.ts";
 
-/** Of what no agent has in a cache any more, nothing needs to be known. */
+/** So many of the newest: what is older is in no cache any more, but where imports have failed that often in between. */
 const keptAtMost = 50;
 
 /**
@@ -50,13 +50,9 @@ export function isSameLogin(
   return one.fingerprint === other.fingerprint || namesOf(record, one.version).includes(other.version);
 }
 
-/** The login of that version is proven refused: its names are of no more use, and nobody is granted a hold on any of them. */
+/** The login of that version is proven refused: nobody is granted a hold on any of its names. What one of them has leaked, the others have still. */
 export function refusedFor(record: RotationRecord, version: string): RotationRecord {
   const names = namesOf(record, version);
   const before = record.refused.filter((name) => !names.includes(name));
-  return {
-    ...record,
-    sameLogin: record.sameLogin.filter(([name]) => !names.includes(name)),
-    refused: [...before, ...names].slice(-keptAtMost),
-  };
+  return { ...record, refused: [...before, ...names].slice(-keptAtMost) };
 }

@@ -13,12 +13,8 @@ const Kept = z.object({
 
 /** What a worker, its store and its target are made of, and what judges them. */
 const sources = [
-  "core",
-  "rotators",
-  "local",
-  "faults",
-  "package-lock.json",
-  "integration/postgres-server.ts",
+  ...["core", "rotators", "local", "faults", "package-lock.json", "cli/who.ts"],
+  ...["integration/postgres-server.ts", "integration/postgres-target.ts"],
 ];
 
 /** What runs of the very same code have come to, each kept as soon as it has ended: one that takes hours can be interrupted, and gone on with. */
@@ -46,8 +42,9 @@ export class KnownRuns {
     return this.#runs.get(keyOf(name, number));
   }
 
+  /** Each on a line of its own, also behind one that was cut off. */
   keep(name: string, number: number, run: Run): void {
-    appendFileSync(this.#file, `${JSON.stringify({ name, number, run })}\n`);
+    appendFileSync(this.#file, `\n${JSON.stringify({ name, number, run })}`);
   }
 }
 

@@ -4,7 +4,7 @@ export const usage = `npm run faults -- [--full] [--again] [--only TEXT] [--at N
 
 Lets rotations on a real PostgreSQL meet every fault at a share of their boundaries, prints the matrix, and ends with 1 if one of them ended as it must not.
 --full   every boundary of every case: more than an hour
---again  keeps how each run has ended, and takes over what the same code has come to before: a run that was interrupted goes on
+--again  keeps how each run has ended, and takes over what the same code has come to before: what was interrupted goes on, and what failed has failed
 --only   the cases that have TEXT in their name, as it is told of one that failed
 --at     these boundaries, from 1, instead of a share
 --seed   the number that the shares come from; it is printed

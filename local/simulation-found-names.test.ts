@@ -1,10 +1,15 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { acceptReports } from "../core/accept-reports.ts";
 import { adopt } from "../core/adopt.ts";
+import { diagnose } from "../core/diagnose.ts";
+import { KeyturnError } from "../core/errors.ts";
+import { examine } from "../core/examine.ts";
 import { request, versionMark } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
+import { repair } from "../core/repair.ts";
 import { Secret } from "../core/secret.ts";
+import { memoryJournal } from "./memory.ts";
 import { memoryPorts } from "./memory-ports.ts";
 import { modelTarget } from "./model-target.ts";
 import { loginOf } from "./simulation-end.ts";
@@ -110,4 +115,73 @@ test("a leak of what was current before an import that has not ended is one of c
   expect(done.indexOf("finish.done")).toBeGreaterThan(0);
   expect(done.indexOf("debt.paid")).toBeGreaterThan(done.indexOf("finish.done"));
   expect(done).not.toContain("retire.failed");
+});
+
+describe("a login that goes by two versions", () => {
+  const worded = (words: string) => new Secret(`{"username":"app_a","password":"of old","words":"${words}"}`);
+  const imported = async () => {
+    const target = modelTarget();
+    const { ports, clock } = memoryPorts(target.bothLive);
+    target.meddle("app_a", "of old");
+    const first = await adopt(ref, ports, worded("hers"), "ann");
+    const work = async () => (await reconcile(ref, ports, { worker: "worker" })).record;
+    const doctor = async (its = ports) => {
+      const seen = await examine(ref, its);
+      const found = diagnose(seen, 3).map(({ ailment }) => ailment);
+      await repair(seen, its, "doctor");
+      return found;
+    };
+    return { target, ports, clock, first, work, doctor };
+  };
+
+  test("is cut first by either of them", async () => {
+    const { target, ports, first, work } = await imported();
+    await adopt(ref, ports, worded("his"), "bob");
+    target.fail("set", new KeyturnError("unreachable", "the target takes no new login"));
+    const version = await versionMark(ref, ports, first.version);
+    await request(ref, ports, { kind: "emergency", by: "ann", version, cutFirst: true });
+    await work();
+    expect(target.accepts("app_a", "of old")).toBe(false);
+    expect(await actions(ports)).not.toContain("retire.failed");
+  });
+
+  test("gets its successor although the one that was begun first was rejected, and its leak is of the name before", async () => {
+    const { target, ports, first, work, clock } = await imported();
+    const ending: Ports = {
+      ...ports,
+      journal: { ...ports.journal, remember: () => Promise.reject(new Error("the process has ended")) },
+    };
+    await expect(adopt(ref, ending, worded("his"), "bob")).rejects.toThrow("has ended");
+    target.fail("set", new KeyturnError("target-rejected", "the target takes no new login"), 1);
+    const version = await versionMark(ref, ports, first.version);
+    await request(ref, ports, { kind: "emergency", by: "ann", version, cutFirst: true });
+    let record = await work();
+    for (let turn = 0; turn < 10; turn += 1) {
+      clock.advance(60_000);
+      record = await work();
+    }
+    const current = await ports.store.read(ref, "current");
+    const { username, password } = loginOf(current?.value.reveal() ?? "{}");
+    expect([target.accepts(username, password), target.accepts("app_a", "of old")]).toEqual([true, false]);
+    expect(record).toMatchObject({ state: { phase: "idle" }, debts: [] });
+  });
+
+  test("is well to the doctor, and stays so", async () => {
+    const { ports, doctor, work } = await imported();
+    await adopt(ref, ports, worded("his"), "bob");
+    expect(await doctor()).toEqual([]);
+    expect(await work()).toMatchObject({ state: { phase: "idle" }, debts: [] });
+  });
+
+  test("is known again by the doctor where the journal is lost: there is nothing to retire", async () => {
+    const { ports, target, doctor, clock } = await imported();
+    await adopt(ref, ports, worded("his"), "bob");
+    const lost: Ports = { ...ports, journal: memoryJournal() };
+    expect(await doctor(lost)).toContain("journal-lost");
+    clock.advance(600_000);
+    const { record } = await reconcile(ref, lost, { worker: "worker" });
+    expect(record).toMatchObject({ state: { phase: "idle" }, debts: [] });
+    expect(target.accepts("app_a", "of old")).toBe(true);
+    expect(await doctor(lost)).toEqual([]);
+  });
 });
