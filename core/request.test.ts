@@ -266,6 +266,17 @@ describe("a compromised version", () => {
 
   test("that is being cut off already is owed at once where it is to be cut first after all", () => {
     const { record } = answer(recordIn("idle"), leak, around);
+    const others = { ...record.compromised[0], ...mark("v0"), reportedBy: "eve", at: 0, refusedAt: now };
+    const owed = { ...mark("v0"), reason: "leaked", since: 0, cutFirst: true, ...tries } as const;
+    const before = { ...record, compromised: [others, ...record.compromised], debts: [owed] };
+    const besides = answer(before, { ...leak, cutFirst: true }, around);
+    expect(besides).toMatchObject({
+      answer: "began",
+      record: { debts: [owed, { version: "v1", cutFirst: true }] },
+    });
+    const plain = { ...record, debts: [{ ...owed, ...mark("v1"), cutFirst: false }] };
+    const sooner = answer(plain, { ...leak, cutFirst: true }, around);
+    expect(sooner).toMatchObject({ answer: "began", record: { debts: [{ version: "v1", cutFirst: true }] } });
     const first = answer(record, { ...leak, cutFirst: true }, around);
     expect(first).toMatchObject({ answer: "began", record: { debts: [{ version: "v1", cutFirst: true }] } });
     const cutover = answer(record, { ...leak, cutFirst: true }, { ...around, overlap: "cutover" });
