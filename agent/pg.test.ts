@@ -104,6 +104,27 @@ describe("a pool", () => {
     await expect(whoAmI(test.pool)).rejects.toMatchObject({ code: "tls-failed" });
   });
 
+  it("talks to no server whose certificate is for another host, although the right authority has signed it", async () => {
+    await using test = await database.setUp();
+    const { ca, port } = database.server;
+    // The server is there by this name, and its certificate does not have it.
+    const host = "127.1";
+    test.service.put(ref, "v2", { ...database.credential("billing_a", passwords.a1), host, port });
+    await test.client.refresh(ref);
+    const names = [undefined, "db.example", "localhost"].map(async (servername) => {
+      const ssl = servername === undefined ? { ca } : { ca, servername };
+      const pool = createPool(test.client, ref, { ssl, max: 1 });
+      try {
+        return await whoAmI(pool);
+      } catch (thrown) {
+        return Object(thrown).code;
+      } finally {
+        await pool.end();
+      }
+    });
+    expect(await Promise.all(names)).toEqual(["tls-failed", "tls-failed", "billing_a"]);
+  });
+
   it("keeps a connection after a statement that failed, and says what the server said", async () => {
     await using test = await database.setUp({ max: 1 });
     const { pool } = test;

@@ -1,3 +1,4 @@
+import { checkServerIdentity } from "node:tls";
 import pg from "pg";
 import { KeyturnError } from "../core/errors.ts";
 import type { AgentSecret } from "./agent-secret.ts";
@@ -27,7 +28,11 @@ export interface PgPoolOptions extends SessionOptions {
   /** Connections at most, those of an old version included. 10 unless told. */
   readonly max?: number;
   /** The server's certificate is always verified; by the system's authorities unless a CA is given here. */
-  readonly ssl?: { readonly ca?: string | Buffer; readonly servername?: string };
+  readonly ssl?: {
+    readonly ca?: string | Buffer;
+    /** The name in the server's certificate, where it is not the host's. */
+    readonly servername?: string;
+  };
   /**
    * Every statement given to `query` may run twice without harm. Then one that was cut off is sent once more, on another
    * connection; otherwise a statement that may have run is never repeated. Statements on clients from `connect` never are.
@@ -177,17 +182,24 @@ async function open(secret: AgentSecret, options: PgPoolOptions, lost: () => voi
 function configOf(secret: AgentSecret, options: PgPoolOptions): pg.ClientConfig {
   const { max, ssl, idempotent, idleTimeoutMillis, connectionTimeoutMillis, onConnect, log, ...session } =
     options;
+  const host = secret.field("host");
+  const name = ssl?.servername ?? host;
   return {
     ...session,
     connectionTimeoutMillis: connectionTimeoutMillis ?? connectDefaultMs,
     // What comes from the secret comes last, and nothing else may name another server or another login.
     connectionString: undefined,
-    host: secret.field("host"),
+    host,
     port: portOf(secret),
     database: secret.field("database"),
     user: secret.field("username"),
     password: secret.field("password"),
-    ssl: { ...ssl, rejectUnauthorized: true },
+    ssl: {
+      ...ssl,
+      rejectUnauthorized: true,
+      // The driver would check against the host's name, whatever other name is given.
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+    },
   };
 }
 
