@@ -92,7 +92,9 @@ describe("another account", () => {
           {
             Action: "sts:AssumeRole",
             Effect: "Allow",
-            Principal: { AWS: Match.objectLike({}) },
+            Principal: {
+              AWS: { "Fn::Join": ["", ["arn:", { Ref: "AWS::Partition" }, ":iam::111122223333:root"]] },
+            },
             Condition: {
               StringEquals: {
                 "aws:PrincipalTag/keyturn:installation": "prod",
@@ -110,6 +112,8 @@ describe("another account", () => {
     expect(statements[0].Action).toContain("secretsmanager:UpdateSecretVersionStage");
     expect(JSON.stringify(statements[0].Resource)).toContain(`eu-west-1:${member}:secret:partner/db-??????`);
     expect(JSON.stringify(statements)).not.toContain("legacy/app");
+    const actions: readonly string[] = statements[0].Action;
+    expect(actions.filter((action) => !action.startsWith("secretsmanager:"))).toEqual([]);
   });
 
   it("that has an administering login only lets it be read, and the hub names it no more", () => {

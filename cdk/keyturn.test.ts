@@ -65,6 +65,18 @@ function actionsOf(found: readonly Statement[]): readonly string[] {
   return [...new Set(found.flatMap(({ Action }) => Action))].toSorted();
 }
 
+/** Every right of these services, whatever the actions: `iam:PutUserPolicy on …`, without those that begin with what is left out. */
+function rightsOn(service: string, found: readonly Statement[], leftOut = /^$/): readonly string[] {
+  const rights = found.flatMap(({ Action, Resource }) =>
+    [Action].flat().flatMap((action) => [Resource].flat().map((resource) => ({ action, resource }))),
+  );
+  return rights
+    .filter(({ action }) => action.startsWith(`${service}:`) || action === "*")
+    .filter(({ action }) => !leftOut.test(action))
+    .map(({ action, resource }) => `${action} on ${JSON.stringify(resource).replaceAll('"', "")}`)
+    .toSorted();
+}
+
 function allowing(found: readonly Statement[], action: string): readonly Statement[] {
   return found.filter(({ Action }) => [Action].flat().includes(action));
 }
@@ -197,14 +209,19 @@ describe("the function of a type", () => {
     (type, own, admin) => {
       const part = new RegExp(`^KeyturnType${type.replaceAll("-", "")}`);
       const found = statements(part);
-      expect(
-        allowing(found, "secretsmanager:PutSecretValue").map(({ Resource }) => [Resource].flat()),
-      ).toEqual([own.map(secret)]);
-      const read = allowing(found, "secretsmanager:GetSecretValue").flatMap(({ Resource }) => Resource);
-      const names = read.filter((resource) => typeof resource === "string");
-      expect(names.toSorted()).toEqual([...own, ...admin].map(secret).toSorted());
-      // And the keys of the fingerprints, which are the stack's.
-      expect(read.length - names.length).toBe(1);
+      const reading = ["DescribeSecret", "GetSecretValue", "ListSecretVersionIds"];
+      const changing = ["PutSecretValue", "RotateSecret", "UpdateSecretVersionStage"];
+      const on = (refs: readonly string[], actions: readonly string[]) =>
+        refs.flatMap((ref) => actions.map((action) => `secretsmanager:${action} on ${secret(ref)}`));
+      // What reads several at once gives none that may not be read by itself.
+      const rights = rightsOn("secretsmanager", found, /:BatchGetSecretValue$/);
+      const [ofTheStack, ofSecrets] = [true, false].map((is) =>
+        rights.filter((right) => right.includes("{Ref:") === is),
+      );
+      expect(ofSecrets).toEqual([...on(own, [...reading, ...changing]), ...on(admin, reading)].toSorted());
+      expect(ofTheStack).toEqual([
+        expect.stringMatching(/^secretsmanager:GetSecretValue on \{Ref:KeyturnFabricKeptFingerprints\w+\}$/),
+      ]);
     },
   );
 
@@ -213,11 +230,10 @@ describe("the function of a type", () => {
   });
 
   it("may do to IAM users what its type needs, to those of its secrets", () => {
-    const [right] = allowing(statements(/^KeyturnTypeawsiam/), "iam:CreateAccessKey");
-    expect(right?.Resource).toBe("arn:aws:iam::111122223333:user/partners/uploader");
-    expect(
-      actionsOf(statements(/^KeyturnTypepostgres/)).filter((action) => action.startsWith("iam:")),
-    ).toEqual([]);
+    const rights = rightsOn("iam", statements(/^KeyturnTypeawsiam/));
+    expect(rights).toContain("iam:CreateAccessKey on arn:aws:iam::111122223333:user/partners/uploader");
+    expect(rights.filter((right) => !right.endsWith(":user/partners/uploader"))).toEqual([]);
+    expect(rightsOn("iam", statements(/^KeyturnTypepostgres/))).toEqual([]);
   });
 
   it("is called by Secrets Manager for this account's secrets, and by nobody else's", () => {
@@ -342,6 +358,10 @@ describe("functions of Keyturn", () => {
     for (const { Condition } of publishing) {
       expect(Condition).toEqual({ StringEquals: { "events:source": "dev.keyturn" } });
     }
+    // Nor by what takes the reports of hosts off the bus.
+    const sending = rightsOn("sqs", statements(/./), /:(?!SendMessage)\w+$/);
+    expect(sending.length).toBeGreaterThan(0);
+    expect(sending.filter((right) => /FanOutReportsQueue| on \*$/.test(right))).toEqual([]);
   });
 
   it("that answer incidents read every secret that is rotated, and write none", () => {
@@ -467,7 +487,12 @@ describe("incidents", () => {
   });
 
   it("may end the sessions of the roles that were named, and of no other", () => {
-    const [right] = allowing(statements(/./), "iam:PutRolePolicy");
-    expect(right?.Resource).toBe("arn:aws:iam::111122223333:role/worker");
+    const worker = "arn:aws:iam::111122223333:role/worker";
+    expect(rightsOn("iam", statements(/^KeyturnRevoke/))).toEqual([
+      `iam:GetRolePolicy on ${worker}`,
+      `iam:PutRolePolicy on ${worker}`,
+    ]);
+    const others = statements(/^Keyturn(?!Revoke)/);
+    expect(rightsOn("iam", others).filter((right) => /role/i.test(right))).toEqual([]);
   });
 });
