@@ -53,11 +53,15 @@ test.each(commands)("keyturn $path has an example whose options there are", ({ p
   expect(used.filter((flag) => !options.includes(flag))).toEqual([]);
 });
 
-test("no option takes a secret itself; the name of a file is none", () => {
+test("no option and no argument takes a secret itself; the name of a file is none", () => {
   const taking = commands.flatMap(({ command }) => command.options.filter((one) => one.required));
   expect(taking.length).toBeGreaterThan(10);
   const suspect = taking.filter(
     ({ long, flags }) => /password|secret|token|value|key$/.test(long ?? "") && !flags.includes("<file>"),
   );
   expect(suspect.map(({ flags }) => flags)).toEqual([]);
+  const named = commands.flatMap(({ command }) => command.registeredArguments.map((one) => one.name()));
+  expect(named.length).toBeGreaterThan(10);
+  // A reference to a secret is none either.
+  expect(named.filter((name) => /password|token|value|key$|leaked|login/.test(name))).toEqual([]);
 });

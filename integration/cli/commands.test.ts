@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -223,6 +224,9 @@ describe("what an operator looks at", () => {
     const lines = stdout.trimEnd().split("\n");
     for (const line of lines) expectToFit("audit export", line);
     const entries = lines.map((line): AuditEntry => JSON.parse(line));
+    const asked = entries.filter(({ action }) => ["rotate.began", "paused", "resumed"].includes(action));
+    const me = `person:${userInfo().username}`;
+    expect(asked.map(({ actor }) => actor)).toEqual([me, me, me]);
     let previous = "";
     for (const entry of entries) {
       const { ref: of, sequence, at, actor, action, epoch, version, detail, previousHash, hash } = entry;

@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Log, Result } from "sarif";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -17,7 +17,14 @@ afterEach(() => rmSync(directory, { recursive: true }));
 /** Runs `keyturn lint` beside a manifest. */
 function lint(manifest: string | undefined, ...args: readonly string[]): Promise<Ended> {
   if (manifest !== undefined) writeFileSync(join(directory, "keyturn.yaml"), manifest);
-  return runKeyturn(["lint", ...args], { directory });
+  const environment = {
+    ...process.env,
+    HOME: join(directory, "home"),
+    XDG_CONFIG_HOME: join(directory, "config"),
+    // What was compiled is kept, whatever the command.
+    XDG_CACHE_HOME: process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"),
+  };
+  return runKeyturn(["lint", ...args], { directory, environment });
 }
 
 const head = "stores: { here: { local: { path: .keyturn } } }\n";

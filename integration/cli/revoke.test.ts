@@ -3,8 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { approve, readRequest, writeRequest } from "../../cli/approval.ts";
 import { localOf } from "../../cli/open.ts";
-import { RevokeResult } from "../../cli/results/revoke.ts";
+import { type RevokeRequest, RevokeResult } from "../../cli/results/revoke.ts";
 import { type RevokeWorld, setRevokeWorld } from "../revoke-world.ts";
 import { TmuxTerminal } from "../tmux.ts";
 
@@ -170,6 +171,7 @@ test("a host: its tokens end first, then all that it may have read; and the same
   const old = await logins(hooli);
   await refuses(["--agent", "host-1"], 3, "host host-1: its tokens end", "hooli-agents", "hooli/db1");
   expect(await local.tokens.authenticate(token.reveal())).toBeDefined();
+  const begunAt = Date.now();
   const result = await revoke(["--agent", "host-1/worker-7", "--yes"], 0);
   expect(result).toMatchObject({
     agent: { principal: "host-1", tokensRevoked: 1, fleets: ["hooli-agents"] },
@@ -177,6 +179,15 @@ test("a host: its tokens end first, then all that it may have read; and the same
   });
   expect(await local.tokens.authenticate(token.reveal())).toBeUndefined();
   expect(await local.tokens.authenticate(other.reveal())).toBeDefined();
+  const ended = (await local.tokens.list()).find(({ principal }) => principal === "host-1")?.revokedAt ?? 0;
+  expect(ended).toBeGreaterThanOrEqual(begunAt);
+  const { ports } = await world.opened.store("here");
+  for (const ref of hooli) {
+    const entries = await Array.fromAsync(ports.audit.read(ref));
+    const successors = entries.filter(({ action, at }) => action === "finish.done" && at >= begunAt);
+    expect(successors).toHaveLength(1);
+    for (const { at } of successors) expect(ended).toBeLessThanOrEqual(at);
+  }
   await expectContained(hooli, old);
 
   const live = await world.current("hooli/db0");
@@ -212,6 +223,24 @@ test("a second person, where the policy asks for one: signed, for these versions
   await refuses([...wide, "--approval", file, "--key", "colleague.pem"], 3, "who has asked");
   await refuses([...wide, "--approval", "absent.json"], 2, "--approval absent.json");
 
+  // Signed and whole, and for something else.
+  const { secrets } = readRequest(asked.stdout, Date.now());
+  expect(secrets.map(({ ref }) => ref)).toEqual(initech);
+  const agreed = (what: Partial<RevokeRequest>): string => {
+    const request = writeRequest({ secrets, cutFirst: false, by: me, ...what }, Date.now());
+    const by = { name: "colleague", key: publicText(colleague) };
+    return JSON.stringify(approve(request, by, colleague.privateKey));
+  };
+  const other = join(world.directory, "other.json");
+  for (const [what, ...words] of [
+    [{ secrets: secrets.slice(0, 1) }, "does not speak of the versions", "initech/db1"],
+    [{ secrets: secrets.map((one) => ({ ...one, version: "v0" })) }, "does not speak of the versions"],
+    [{ agent: "host-1" }, "it is for host-1"],
+  ] as const) {
+    writeFileSync(other, agreed(what));
+    await refuses([...wide, "--approval", other], 3, "has agreed to something else", ...words);
+  }
+
   // One leaked credential of one secret waits for nobody.
   const first = initech[0] ?? "";
   await revoke([first], 0);
@@ -223,7 +252,12 @@ test("a second person, where the policy asks for one: signed, for these versions
   for await (const { action, actor } of ports.audit.read(initech[1] ?? "")) {
     if (action === "emergency.requested") actors.push(actor);
   }
-  expect(actors).toEqual([expect.stringMatching(/as .*, agreed to by colleague \([0-9a-f]{32}\)$/)]);
+  const names = `person:${me} as ${me}, agreed to by colleague (`;
+  expect(actors.map((actor) => actor.slice(0, names.length))).toEqual([names]);
+  expect(actors[0]?.slice(names.length)).toMatch(/^[0-9a-f]{32}\)$/);
+  // And never for the successors.
+  const since = new Date().toISOString();
+  await refuses([...wide, "--since", since, "--approval", file], 3, "does not speak of the versions");
 }, 120_000);
 
 test("at a terminal the number is typed, and anything else changes nothing", async () => {
