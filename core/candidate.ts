@@ -1,3 +1,4 @@
+import type { Outcome } from "./outcome.ts";
 import type { Rotation, RotationRecord, VersionMark } from "./record.ts";
 import { alsoNamed } from "./same-login.ts";
 import { type Surroundings, stay, type Transition } from "./transition.ts";
@@ -7,11 +8,13 @@ export function candidateOf({ id, pending }: Rotation): VersionMark {
   return pending ?? { version: id, fingerprint: "" };
 }
 
+type Saved = Omit<Extract<Outcome, { readonly result: "saved" }>, "step" | "result">;
+
 /** The candidate is saved. What was current is taken from the store, whoever put it there. */
 export function created(
   record: RotationRecord,
   rotation: Rotation,
-  { pending, current }: { pending: VersionMark; current: VersionMark | undefined },
+  { pending, current, isRenamed = false }: Saved,
   { now, overlap }: Surroundings,
 ): Transition {
   const outside =
@@ -21,7 +24,7 @@ export function created(
   const known = { ...rotation, pending, previous: current, cutSince };
   return stay(
     {
-      ...withNames(record, rotation, current),
+      ...withNames(record, rotation, current, isRenamed),
       current: current && { ...current, since },
       importing: undefined,
       state: { phase: "set", rotation: known, attempts: 0, notBefore: now },
@@ -37,14 +40,13 @@ export function created(
 /** A rollback brings an old login back by a new name; and somebody may have stored the current one once more. */
 function withNames(
   record: RotationRecord,
-  rotation: Rotation,
+  { id, restores }: Rotation,
   stored: VersionMark | undefined,
+  isRenamed: boolean,
 ): RotationRecord {
-  const { restores } = rotation;
-  const named = restores === undefined ? record : alsoNamed(record, rotation.id, restores.version);
+  const named = restores === undefined ? record : alsoNamed(record, id, restores.version);
   const { current } = record;
   if (current === undefined || stored === undefined) return named;
-  return current.fingerprint === stored.fingerprint
-    ? alsoNamed(named, stored.version, current.version)
-    : named;
+  const isSame = isRenamed || current.fingerprint === stored.fingerprint;
+  return isSame ? alsoNamed(named, stored.version, current.version) : named;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod/mini";
-import { carryOver, parse, parseJson, revealFields, secretsIn } from "./credential.ts";
+import { carryOver, parse, parseJson, revealFields, secretsIn, withFields } from "./credential.ts";
 import { secretField } from "./rotator.ts";
 import { Secret } from "./secret.ts";
 
@@ -15,6 +15,14 @@ const failure = (work: () => unknown): unknown => {
 test("the secret fields of a credential are those that are, by name", () => {
   const password = new Secret("a");
   expect(secretsIn({ username: "app", password, port: 1 })).toEqual({ password });
+});
+
+test("with fields that are no secret, as text, where they are asked for", () => {
+  const password = new Secret("a");
+  const credential = { username: "app", password, port: 1 };
+  expect(withFields(credential, [])).toEqual({ password });
+  const { username, port, ...rest } = withFields(credential, ["username", "port"]);
+  expect([username?.reveal(), port?.reveal(), rest]).toEqual(["app", "1", { password }]);
 });
 
 test("what is stored comes out as plain data, and nothing of it is in the error when it cannot", () => {

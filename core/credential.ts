@@ -54,3 +54,12 @@ export function revealFields(credential: object): Record<string, unknown> {
     ]),
   );
 }
+
+/** The secret fields, and those of these names, which are none. */
+export function withFields<Credential extends object>(
+  credential: Credential,
+  names: readonly (keyof Credential & string)[],
+): Record<string, Secret> {
+  const named = names.map((name) => [name, new Secret(String(credential[name]))]);
+  return { ...secretsIn(credential), ...Object.fromEntries(named) };
+}

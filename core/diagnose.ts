@@ -4,6 +4,7 @@ import { KeyturnError } from "./errors.ts";
 import {
   behindBy,
   currentOf,
+  isAlike,
   isOutdated,
   isStoreBehind,
   liveCandidate,
@@ -195,6 +196,9 @@ function leftovers(seen: Examination): readonly Diagnosis[] {
   }
   const pending = tried.find(({ stage }) => stage === "pending");
   if (pending === undefined || record === undefined || isSeenTo(record, pending)) return revived;
+  // The next rotation puts it aside: there is nothing to be refused.
+  const isCurrents = tried.some((one) => one.stage === "current" && isAlike(one, pending));
+  if (isCurrents) return revived;
   const foreign: Diagnosis = {
     ailment: "foreign-pending",
     what: `${pending.version} is pending in the store, and no rotation of this journal has saved it`,

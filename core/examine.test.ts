@@ -72,7 +72,7 @@ const version = (name: string, stage?: StoredVersion["stage"], disabled = false)
 const printOf = (ports: Ports, name: string) => ports.fingerprinter.fingerprint(secretOf(name).reveal());
 const loginOf = (ports: Ports, name: string) =>
   ports.fingerprinter.fingerprint(
-    JSON.stringify([["password", JSON.parse(secretOf(name).reveal()).password]]),
+    JSON.stringify(Object.entries(JSON.parse(secretOf(name).reveal())).toSorted()),
   );
 const noChain = {
   end: { sequence: 0, hash: "" },
@@ -133,15 +133,15 @@ describe("an examination", () => {
       if (value.equals(secretOf("v2"))) return { password: one, token: other };
       return value.equals(secretOf("v1")) ? { token: other, password: one } : { password: one };
     };
-    const { ports } = world({ secretFields: fields }, versions);
+    const { ports } = world({ loginFields: fields }, versions);
     const [second, first, before] = (await examine(ref, ports)).tried;
     expect(second?.login).toBe(first?.login);
     expect(before?.login).not.toBe(first?.login);
   });
 
-  test("takes what has no secret field for itself alone", async () => {
+  test("takes what has no field of a login for itself alone", async () => {
     const versions = [version("v1", "current"), version("v0")];
-    const { ports } = world({ secretFields: () => ({}) }, versions);
+    const { ports } = world({ loginFields: () => ({}) }, versions);
     const { tried } = await examine(ref, ports);
     expect(tried.map(({ login }) => login)).toEqual([printOf(ports, "v1"), printOf(ports, "v0")]);
   });

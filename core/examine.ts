@@ -14,7 +14,7 @@ export interface TriedVersion extends VersionMark {
   readonly stage: StoredVersion["stage"];
   readonly createdAt: number;
   readonly verdict: Verdict;
-  /** The keyed fingerprint of its secret fields: the same of versions that hold one login in other words. */
+  /** The keyed fingerprint of its account and its secret fields: the same of versions that hold one login in other words. */
   readonly login: string;
 }
 
@@ -125,7 +125,7 @@ async function tryVersion(
 }
 
 function loginOf({ rotator, ports }: Stand, value: Secret): string {
-  const fields = Object.entries(rotator.secretFields(value)).toSorted(([one], [other]) =>
+  const fields = Object.entries(rotator.loginFields(value)).toSorted(([one], [other]) =>
     one < other ? -1 : 1,
   );
   const text = JSON.stringify(fields.map(([name, field]) => [name, field.reveal()]));

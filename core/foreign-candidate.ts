@@ -1,4 +1,5 @@
 import type { Rotation, RotationRecord, State, VersionMark } from "./record.ts";
+import { isSameLogin } from "./same-login.ts";
 import { owe, type Surroundings, stay, type Transition } from "./transition.ts";
 
 /**
@@ -11,8 +12,8 @@ export function foreignCandidate(
   pending: VersionMark,
   { now }: Surroundings,
 ): Transition {
-  const { version, fingerprint } = pending;
-  if (fingerprint === record.current?.fingerprint) {
+  const { version } = pending;
+  if (record.current !== undefined && isSameLogin(record, record.current, pending)) {
     const state: State = {
       phase: "create",
       rotation: { ...rotation, aside: [...(rotation.aside ?? []), version] },

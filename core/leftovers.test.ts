@@ -97,9 +97,19 @@ describe("versions that the target should refuse and does not", () => {
     expect(revivedIn(seen({ tried: [current, tried("v0")], ...changes }))).toEqual([]);
   });
 
-  test.each(expected)("are not the login of what is %s in other words", (_, changes) => {
-    const words = { ...tried("v7"), login: "login in v0" };
-    expect(revivedIn(seen({ tried: [current, tried("v0"), words], ...changes }))).toEqual([]);
+  test.each(expected)(
+    "are not the login of what is %s in other words, but where that is owed",
+    (which, changes) => {
+      const words = { ...tried("v7"), login: "login in v0" };
+      const found = revivedIn(seen({ tried: [current, tried("v0"), words], ...changes }));
+      expect(found).toEqual(which === "owed" ? [words] : []);
+    },
+  );
+
+  test("are no other name of current, though that is owed and is to be cut first", () => {
+    const words = { ...tried("v7"), login: "login in v2" };
+    const record = { ...known, debts: [debt("v2")] };
+    expect(revivedIn(seen({ tried: [current, words], record }))).toEqual([]);
   });
 
   test("are all that work where a record has nothing as current", () => {

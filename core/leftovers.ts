@@ -9,10 +9,18 @@ import { isCompromised, owe, rotationOf, type Surroundings } from "./transition.
 export function revivedIn(seen: Examination): readonly TriedVersion[] {
   if (isOutdated(seen)) return [];
   const expected = expectedIn(seen);
-  const spared = seen.tried.filter(({ fingerprint }) => expected.has(fingerprint));
+  // What is owed spares only itself: its debt may be of a name by which nothing can be shut.
+  const owed = new Set((seen.record?.debts ?? []).map(({ fingerprint }) => fingerprint));
+  const current = currentOf(seen);
+  const spared = seen.tried.filter(
+    (one) => one === current || (expected.has(one.fingerprint) && !owed.has(one.fingerprint)),
+  );
   return seen.tried.filter(
     (one) =>
-      one.verdict === "accepted" && one.stage !== "pending" && !spared.some((other) => isAlike(one, other)),
+      one.verdict === "accepted" &&
+      one.stage !== "pending" &&
+      !expected.has(one.fingerprint) &&
+      !spared.some((other) => isAlike(one, other)),
   );
 }
 

@@ -1,3 +1,4 @@
+import { areAlike } from "./alike.ts";
 import { commit } from "./commit.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
@@ -122,9 +123,12 @@ async function withCurrentOf(record: RotationRecord, ports: Ports): Promise<Rota
   const stored = await ports.store.read(record.ref, "current");
   if (stored === undefined || stored.version === record.current?.version) return record;
   const fingerprint = ports.fingerprinter.fingerprint(stored.value.reveal());
-  const { current } = record;
-  const named =
-    current?.fingerprint === fingerprint ? alsoNamed(record, stored.version, current.version) : record;
+  const known = record.current && (await ports.store.read(record.ref, { version: record.current.version }));
+  const rotator = await ports.rotators.load(managedSecret(ports, record.ref).type);
+  const isSame = known !== undefined && areAlike(rotator, known.value, stored.value);
+  // It bears no mark of that name, as of an import that has not ended.
+  const importing = [...(record.importing ?? []), stored.version];
+  const named = isSame ? { ...alsoNamed(record, stored.version, known.version), importing } : record;
   return { ...named, current: { version: stored.version, fingerprint, since: stored.createdAt } };
 }
 

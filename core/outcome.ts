@@ -18,6 +18,8 @@ export type Outcome =
       readonly pending: VersionMark;
       /** What the store has as current: the truth, should someone have changed it there. */
       readonly current: VersionMark | undefined;
+      /** That is the login which the record has as current by another version. */
+      readonly isRenamed?: boolean;
     }
   | { readonly step: "create"; readonly result: "foreign"; readonly pending: VersionMark }
   | { readonly step: "set" | "test" | "finish" | "announce" | "undo"; readonly result: "done" }

@@ -259,9 +259,20 @@ describe("a compromised version", () => {
   test("is cut first once, however often that is asked for, and by whatever name of its login", () => {
     const { record } = answer(recordIn("idle"), { ...leak, cutFirst: true }, around);
     expect(answer(record, { ...leak, cutFirst: true }, around)).toMatchObject({ answer: "joined", record });
+    const named = { ...record, sameLogin: [["v1", "v0"]] as [string, string][] };
+    const other = { ...leak, version: mark("v0"), cutFirst: true } as const;
+    const compromised = [...record.compromised, { ...mark("v0"), reportedBy: "ann", at: 0 }];
+    expect(answer({ ...named, compromised }, other, around)).toMatchObject({ answer: "joined" });
+  });
+
+  test("is cut first again where it was cut before: a target that was restored lets it in", () => {
+    const { record } = answer(recordIn("idle"), { ...leak, cutFirst: true }, around);
     const compromised = record.compromised.map((entry) => ({ ...entry, refusedAt: now }));
     const cut = { ...record, debts: [], compromised };
-    expect(answer(cut, { ...leak, cutFirst: true }, around)).toMatchObject({ answer: "joined", record: cut });
+    expect(answer(cut, { ...leak, cutFirst: true }, around)).toMatchObject({
+      answer: "began",
+      record: { debts: [{ version: "v1", cutFirst: true }] },
+    });
   });
 
   test("that is being cut off already is owed at once where it is to be cut first after all", () => {

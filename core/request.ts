@@ -53,7 +53,7 @@ export function answer(record: RotationRecord, request: Request, around: Surroun
     case "emergency":
       if (
         isBeingCutOff(record, request.version) &&
-        !(request.cutFirst && isToCome(record, request, around))
+        !(request.cutFirst && isNotOwed(record, request, around))
       ) {
         return as("joined", stay(record), "this version is being cut off already, or was");
       }
@@ -109,17 +109,13 @@ function isBeingCutOff(record: RotationRecord, { version }: VersionMark): boolea
   return entry !== undefined && (entry.refusedAt !== undefined || record.state.phase !== "halted");
 }
 
-/** Whether what is reported once more, and is to be cut first now, has neither been cut nor is owed so. */
-function isToCome(
-  record: RotationRecord,
+/** What is to be cut first, and is not owed so: also where it was cut before, for a target that was restored lets it in again. */
+function isNotOwed(
+  { debts, ...record }: RotationRecord,
   { version: mark }: { readonly version: VersionMark },
   { overlap }: Surroundings,
 ): boolean {
-  const isOwed = record.debts.some((debt) => debt.cutFirst && isSameLogin(record, debt, mark));
-  const isCut = record.compromised.some(
-    (entry) => entry.version === mark.version && entry.refusedAt !== undefined,
-  );
-  return overlap === "both-live" && !isOwed && !isCut;
+  return overlap === "both-live" && !debts.some((debt) => debt.cutFirst && isSameLogin(record, debt, mark));
 }
 
 const goesOn = "current is compromised, and this rotation makes its successor";

@@ -2,6 +2,7 @@ import { envelope } from "./commit.ts";
 import type { Action } from "./decide.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
+import { finishImport, isOtherName } from "./finish-import.ts";
 import type { Outcome } from "./outcome.ts";
 import type { StoredSecret } from "./ports.ts";
 import type { Debt, Rotation } from "./record.ts";
@@ -57,7 +58,8 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
     }
     await ports.store.discardPending(ref, found.version);
   }
-  if (current !== undefined) await finishImport(stand, rotation, current);
+  const isRenamed = current !== undefined && (await isOtherName(stand, current));
+  if (current !== undefined) await finishImport(stand, rotation, current, isRenamed);
   const saved =
     found?.version === rotation.id
       ? found
@@ -70,20 +72,8 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
     result: "saved",
     pending: markOf(stand, saved),
     current: current && markOf(stand, current),
+    ...(isRenamed ? { isRenamed } : {}),
   };
-}
-
-/**
- * What an import made current before it died bears no mark of it, and by no other can it be retired. A cutover type's one login gets its mark
- * from set. An emergency goes on without the mark, rather than not at all.
- */
-async function finishImport(stand: Stand, { id, urgent }: Rotation, current: StoredSecret): Promise<void> {
-  const { rotator, record } = stand;
-  if (rotator.overlap === "cutover" || record.importing?.includes(current.version) !== true) return;
-  const context = await contextOf(stand, id, fingerprintOf(stand, current.value));
-  await rotator.adopt?.(current.value, context).catch((thrown: unknown) => {
-    if (!urgent || asKeyturnError(thrown).disposition === "retry") throw thrown;
-  });
 }
 
 /** The next value. Whatever the dry run finds wrong ends the rotation here, before anything has changed anywhere. */

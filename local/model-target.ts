@@ -96,6 +96,7 @@ export function modelTarget(): ModelTarget {
       overlap,
       config: Config,
       credential: Credential,
+      account: "username",
       admin: Admin,
       needs: { network: ["target"] },
       async create(current, { config, random }) {

@@ -47,7 +47,10 @@ export class Fleet implements AsyncDisposable {
     return rows[0].count;
   }
 
-  /** So many hosts say that they use this and nothing else, and the server has their sessions. Those that have left are not of them. */
+  /**
+   * So many hosts say that they use this and nothing else, and the server has their sessions. Those that have left are not of them. What hosts
+   * say LocalStack hands on one by one, which takes it minutes on a machine that is busy.
+   */
   async allUse(value: Value, hosts: number, left = 0): Promise<void> {
     const stand = async () => {
       const agents = await this.agents();
@@ -58,7 +61,7 @@ export class Fleet implements AsyncDisposable {
       };
     };
     await expect
-      .poll(stand, { timeout: 90_000, interval: 250 })
+      .poll(stand, { timeout: 240_000, interval: 500 })
       .toEqual({ left, using: hosts, sessions: hosts });
   }
 

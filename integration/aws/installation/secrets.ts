@@ -34,7 +34,7 @@ export const databases: Secrets["databases"] = {
   ...each("restarted", 4),
   ...each("frozen", 4),
   "revoked/db": { ...soon, fleets: ["revoked-agents"] },
-  "fleet/db": { fleets: ["web"], cacheTtl: "16s", grace: { atLeast: "16s", atMost: "5m" } },
+  "fleet/db": { fleets: ["web"], cacheTtl: "24s", grace: { atLeast: "24s", atMost: "5m" } },
   "rolled/db": { fleets: ["rolled"], cacheTtl: "6s", grace: { atLeast: "40s", atMost: "5m" } },
   "astray/db": { fleets: ["astray"], cacheTtl: "12s", grace: { atLeast: "12s", atMost: "5m" } },
   "twice/db": { ...hourly, fleets: ["twice"] },
