@@ -276,7 +276,8 @@ class Adoption {
       return undefined;
     }
     protect(this.#stand, other);
-    const [theirs, mine] = [rotator.loginFields(other), rotator.loginFields(this.#value)];
+    if (rotator.accountOf(other) !== rotator.accountOf(this.#value)) return false;
+    const [theirs, mine] = [rotator.secretFields(other), rotator.secretFields(this.#value)];
     return Object.entries(mine).every(([name, field]) => theirs[name]?.equals(field) === true);
   }
 

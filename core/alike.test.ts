@@ -23,9 +23,9 @@ test("what the type cannot read is like itself", () => {
   expect(areAlike(bothLive, new Secret("a word"), new Secret("another"))).toBe(false);
 });
 
-test("a type that knows no field of a login, or one that only one of them has, tells nothing of it", () => {
+test("a type that knows no secret field, or one that only one of them has, tells nothing of it", () => {
   const other = value("app_a", "a word", { more: 1 });
-  const knowing = (loginFields: typeof bothLive.loginFields) => ({ ...bothLive, loginFields });
+  const knowing = (secretFields: typeof bothLive.secretFields) => ({ ...bothLive, secretFields });
   expect(
     areAlike(
       knowing(() => ({})),

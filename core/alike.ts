@@ -3,7 +3,7 @@ import type { Secret } from "./secret.ts";
 
 /** Whether two values hold one login, in the same words or in others. What the type cannot read is like itself alone. */
 export function areAlike(
-  rotator: Pick<Rotator, "checkCredential" | "loginFields">,
+  rotator: Pick<Rotator, "checkCredential" | "accountOf" | "secretFields">,
   one: Secret,
   other: Secret,
 ): boolean {
@@ -13,7 +13,8 @@ export function areAlike(
   } catch {
     return false;
   }
-  const [mine, theirs] = [rotator.loginFields(one), rotator.loginFields(other)];
+  if (rotator.accountOf(one) !== rotator.accountOf(other)) return false;
+  const [mine, theirs] = [rotator.secretFields(one), rotator.secretFields(other)];
   const names = new Set([...Object.keys(mine), ...Object.keys(theirs)]);
   return names.size > 0 && [...names].every((name) => isEqual(mine[name], theirs[name]));
 }

@@ -222,7 +222,8 @@ export class Trap {
       get: (owner, method) => {
         const found: unknown = Reflect.get(owner, method);
         // Reading changes nothing: a stop there is a stop at the call before or after it.
-        const reads = method === "read" || method === "load" || /^check|Fields$/.test(String(method));
+        const reads =
+          method === "read" || method === "load" || /^check|Fields$|^accountOf$/.test(String(method));
         if (typeof found !== "function" || reads) return found;
         return (...args: unknown[]) =>
           this.around(`${name}.${String(method)}`, async () => Reflect.apply(found, owner, args));

@@ -70,10 +70,12 @@ const version = (name: string, stage?: StoredVersion["stage"], disabled = false)
   disabled,
 });
 const printOf = (ports: Ports, name: string) => ports.fingerprinter.fingerprint(secretOf(name).reveal());
-const loginOf = (ports: Ports, name: string) =>
-  ports.fingerprinter.fingerprint(
-    JSON.stringify(Object.entries(JSON.parse(secretOf(name).reveal())).toSorted()),
+const loginOf = (ports: Ports, name: string) => {
+  const { username, password } = JSON.parse(secretOf(name).reveal());
+  return ports.fingerprinter.fingerprint(
+    JSON.stringify([JSON.stringify([username]), ["password", password]]),
   );
+};
 const noChain = {
   end: { sequence: 0, hash: "" },
   fault: undefined,
@@ -133,7 +135,7 @@ describe("an examination", () => {
       if (value.equals(secretOf("v2"))) return { password: one, token: other };
       return value.equals(secretOf("v1")) ? { token: other, password: one } : { password: one };
     };
-    const { ports } = world({ loginFields: fields }, versions);
+    const { ports } = world({ secretFields: fields, accountOf: () => "app" }, versions);
     const [second, first, before] = (await examine(ref, ports)).tried;
     expect(second?.login).toBe(first?.login);
     expect(before?.login).not.toBe(first?.login);
@@ -141,7 +143,7 @@ describe("an examination", () => {
 
   test("takes what has no field of a login for itself alone", async () => {
     const versions = [version("v1", "current"), version("v0")];
-    const { ports } = world({ loginFields: () => ({}) }, versions);
+    const { ports } = world({ secretFields: () => ({}) }, versions);
     const { tried } = await examine(ref, ports);
     expect(tried.map(({ login }) => login)).toEqual([printOf(ports, "v1"), printOf(ports, "v0")]);
   });

@@ -125,10 +125,13 @@ async function tryVersion(
 }
 
 function loginOf({ rotator, ports }: Stand, value: Secret): string {
-  const fields = Object.entries(rotator.loginFields(value)).toSorted(([one], [other]) =>
+  const fields = Object.entries(rotator.secretFields(value)).toSorted(([one], [other]) =>
     one < other ? -1 : 1,
   );
-  const text = JSON.stringify(fields.map(([name, field]) => [name, field.reveal()]));
+  const text = JSON.stringify([
+    rotator.accountOf(value),
+    ...fields.map(([name, field]) => [name, field.reveal()]),
+  ]);
   return ports.fingerprinter.fingerprint(fields.length === 0 ? value.reveal() : text);
 }
 

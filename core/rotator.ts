@@ -133,8 +133,8 @@ export interface RotatorDefinition<Config, Credential, Admin> {
   readonly admin: Schema<Admin>;
   /** Fields of the credential that are not secret and by which others name it when they tell that it has leaked, such as a key's id. */
   readonly namedBy?: readonly (keyof Credential & string)[];
-  /** The field that says whose login it is, where a password alone could be another's. */
-  readonly account?: keyof Credential & string;
+  /** Fields that say whose login it is, where a password alone could be another's. */
+  readonly account?: readonly (keyof Credential & string)[];
   readonly needs: Needs;
   /** Makes the next credential. Touches the target only where the provider mints it. `current` undefined: the first one. */
   create(current: Credential | undefined, context: StepContext<Config, Admin>): Promise<Credential>;
@@ -196,8 +196,8 @@ export interface Rotator {
   secretFields(value: Secret): Readonly<Record<string, Secret>>;
   /** The fields by which a value is found again when it leaks, by name: the secret ones, and what it is named by. */
   findableFields(value: Secret): Readonly<Record<string, Secret>>;
-  /** What makes it the login that it is, by name: two values of which they are the same say one login in other words. */
-  loginFields(value: Secret): Readonly<Record<string, Secret>>;
+  /** Whose login it is, by the fields that are no secret: with the same secret fields two values say one login in other words. */
+  accountOf(value: Secret): string;
   /** The secret fields of an administering login, by name. */
   adminFields(value: Secret): Readonly<Record<string, Secret>>;
   create(current: Secret | undefined, context: RawContext): Promise<Secret>;
@@ -267,9 +267,10 @@ export function defineRotator<Config, Credential extends object, Admin>(
     checkAdmin: (value) => void readAdmin(value),
     secretFields: (value) => secretsIn(readCredential(value)),
     findableFields: (value) => withFields(readCredential(value), definition.namedBy ?? []),
-    loginFields: (value) => {
-      const { namedBy = [], account } = definition;
-      return withFields(readCredential(value), account === undefined ? namedBy : [...namedBy, account]);
+    accountOf: (value) => {
+      const credential = readCredential(value);
+      const names = [...(definition.namedBy ?? []), ...(definition.account ?? [])];
+      return JSON.stringify(names.map((name) => credential[name]));
     },
     adminFields: (value) => secretsIn(Object(readAdmin(value))),
     create: async (current, context) => {

@@ -50,7 +50,7 @@ export class Gate {
           const found: unknown = Reflect.get(owner, method);
           // A chain that is read is an iterator, and only a verifier's business.
           if (typeof found !== "function" || (name === "audit" && method === "read")) return found;
-          if (/^check|Fields$/.test(String(method))) return found;
+          if (/^check|Fields$|^accountOf$/.test(String(method))) return found;
           return async (...args: unknown[]) => {
             const fate = await this.#wait({ worker, part: name, what: `${name}.${String(method)}` });
             if (fate === "fails") throw new KeyturnError("unreachable", "the simulation's network is down");

@@ -96,7 +96,7 @@ export function modelTarget(): ModelTarget {
       overlap,
       config: Config,
       credential: Credential,
-      account: "username",
+      account: ["username"],
       admin: Admin,
       needs: { network: ["target"] },
       async create(current, { config, random }) {

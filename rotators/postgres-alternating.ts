@@ -36,7 +36,7 @@ export const rotator = defineRotator<Config, Credential, Admin>({
   overlap: "both-live",
   config: Config,
   credential: Credential,
-  account: "username",
+  account: ["username"],
   admin: Admin,
   needs: { network: ["target"] },
 

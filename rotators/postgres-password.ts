@@ -41,7 +41,7 @@ export const rotator = defineRotator<Config, Credential, Admin>({
   overlap: "cutover",
   config: Config,
   credential: Credential,
-  account: "username",
+  account: ["username"],
   admin: Admin,
   needs: { network: ["target"] },
 
