@@ -119,3 +119,31 @@ test.each<readonly [string, string | undefined, Secret, boolean, readonly string
   expect(await isOtherName(stand, { version: "v2", value })).toBe(expected);
   expect(asked).toEqual(reads);
 });
+
+test.each([
+  ["data-broken", false],
+  ["unreachable", "unreachable"],
+] as const)("a version before that fails to be read with %s: %s", async (code, expected) => {
+  const { bothLive } = modelTarget();
+  const { ports } = memoryPorts(bothLive);
+  const read = () => Promise.reject(new KeyturnError(code, "it cannot be read"));
+  const record = { ...newRecord(ref), current: { version: "v1", fingerprint: "any", since: 0 } };
+  const stand = { ports: { ...ports, store: { ...ports.store, read } }, rotator: bothLive, record };
+  const found = isOtherName(stand, { version: "v2", value: worded("his") });
+  expect(await found.catch((thrown: KeyturnError) => thrown.code)).toBe(expected);
+});
+
+test.each(["data-broken", "unreachable"] as const)(
+  "an emergency is taken although the version before cannot be read: %s",
+  async (code) => {
+    const { ports, second } = await renamed();
+    const read: Ports["store"]["read"] = (name, which) =>
+      typeof which === "string"
+        ? ports.store.read(name, which)
+        : Promise.reject(new KeyturnError(code, "it cannot be read"));
+    const broken: Ports = { ...ports, store: { ...ports.store, read } };
+    const version = await versionMark(ref, ports, "current");
+    const answered = await request(ref, broken, { kind: "emergency", by: "ann", version, cutFirst: false });
+    expect(answered).toMatchObject({ answer: "began", record: { current: { version: second } } });
+  },
+);

@@ -11,8 +11,13 @@ export async function isOtherName(
 ): Promise<boolean> {
   const known = record.current?.version;
   if (known === undefined || known === current.version) return false;
-  const before = await ports.store.read(record.ref, { version: known });
+  const before = await ports.store.read(record.ref, { version: known }).catch(unreadable);
   return before !== undefined && areAlike(rotator, before.value, current.value);
+}
+
+/** What cannot be read for good tells nothing, and keeps no successor from being made. */
+function unreadable(thrown: unknown): undefined {
+  if (asKeyturnError(thrown).disposition === "retry") throw thrown;
 }
 
 /**

@@ -123,7 +123,9 @@ async function withCurrentOf(record: RotationRecord, ports: Ports): Promise<Rota
   const stored = await ports.store.read(record.ref, "current");
   if (stored === undefined || stored.version === record.current?.version) return record;
   const fingerprint = ports.fingerprinter.fingerprint(stored.value.reveal());
-  const known = record.current && (await ports.store.read(record.ref, { version: record.current.version }));
+  // No emergency waits for what only says by which other name its login goes.
+  const which = record.current && { version: record.current.version };
+  const known = which && (await ports.store.read(record.ref, which).catch(() => undefined));
   const rotator = await ports.rotators.load(managedSecret(ports, record.ref).type);
   const isSame = known !== undefined && areAlike(rotator, known.value, stored.value);
   // It bears no mark of that name, as of an import that has not ended.
