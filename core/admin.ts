@@ -47,7 +47,10 @@ async function* candidates(
     pending = overlap === "cutover" ? await readAdmin(stand, admin, "pending") : undefined;
     if (pending !== undefined) yield pending;
     const current = await readAdmin(stand, admin, "current");
-    if (current === undefined || (pending === undefined && current.version === tried)) break;
+    // What was refused amid a change that has been taken back since is let in again.
+    const mayBeBack = overlap === "cutover" && round === 0;
+    const isNew = pending !== undefined || current?.version !== tried || mayBeBack;
+    if (current === undefined || !isNew) break;
     tried = current.version;
     yield current;
   }

@@ -1,7 +1,7 @@
 import type { Outcome } from "./outcome.ts";
 import type { Rotation, RotationRecord, VersionMark } from "./record.ts";
-import { alsoNamed } from "./same-login.ts";
-import { type Surroundings, stay, type Transition } from "./transition.ts";
+import { alsoNamed, isSameLogin } from "./same-login.ts";
+import { isCompromised, owe, type Surroundings, stay, type Transition } from "./transition.ts";
 
 /** One that was never recorded as saved has only its version. */
 export function candidateOf({ id, pending }: Rotation): VersionMark {
@@ -24,7 +24,7 @@ export function created(
   const known = { ...rotation, pending, previous: current, cutSince };
   return stay(
     {
-      ...withNames(record, rotation, current, isRenamed),
+      ...withPublished(withNames(record, rotation, current, isRenamed), current, now),
       current: current && { ...current, since },
       importing: undefined,
       state: { phase: "set", rotation: known, attempts: 0, notBefore: now },
@@ -35,6 +35,25 @@ export function created(
       version: rotation.id,
     },
   );
+}
+
+/**
+ * What is owed and has become current nevertheless, such as a candidate that was taken for lost, is in use; if it has not leaked, it is owed no more. A
+ * leaked value that it took over from is owed instead.
+ */
+export function withPublished(
+  record: RotationRecord,
+  current: VersionMark | undefined,
+  now: number,
+): RotationRecord {
+  const { current: before, debts } = record;
+  const published = debts.find(({ version }) => version === current?.version);
+  if (published === undefined) return record;
+  const others = debts.filter((debt) => debt !== published);
+  const kept = isCompromised(record, published) ? record : { ...record, debts: others };
+  const leaked = isCompromised(record, before) ? before : undefined;
+  if (leaked === undefined || isSameLogin(record, leaked, published)) return kept;
+  return owe(kept, leaked, { reason: "leaked", cutFirst: false, notBefore: now }, now);
 }
 
 /** A rollback brings an old login back by a new name; and somebody may have stored the current one once more. */

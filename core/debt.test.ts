@@ -198,3 +198,42 @@ describe("a debt that cannot be paid yet", () => {
     },
   );
 });
+
+test.each<readonly [string, Partial<RotationRecord>, Partial<RotationRecord>, readonly string[]]>([
+  ["at rest", {}, { current: { ...mark("v2"), since: 5 } }, ["rotate.began"]],
+  [
+    "at rest, where somebody has stored it since",
+    { current: { ...mark("v0"), since: 5 } },
+    { current: { ...mark("v2"), since: now } },
+    ["rotate.began"],
+  ],
+  [
+    "in a grace",
+    { state: { ...retire("v0"), phase: "grace", confirmAt: 0, refusals: 0, adopted: false } as State },
+    {},
+    ["rotate.began"],
+  ],
+  [
+    "while the next one is made",
+    { state: { ...retire("v2"), phase: "create" } as State },
+    {
+      state: expect.objectContaining({
+        phase: "create",
+        rotation: expect.objectContaining({ urgent: true }),
+      }),
+    },
+    [],
+  ],
+])(
+  "a debt that has leaked, and turns out to be the login of current, is a leak of current from then on: %s",
+  (_, changes, expected, begun) => {
+    const before = recordWith({ debts: [debtOf("v0"), debtOf("v1")], ...changes });
+    const named = { result: "named", current: mark("v2") };
+    const { record, notes } = settled(before, settling(debtOf("v1"), named), around);
+    expect(record).toMatchObject({ sameLogin: [["v1", "v2"]], ...expected });
+    expect(notes[0]).toEqual({
+      ...{ action: "emergency.named", detail: "it is the login of v2, which is current", version: "v1" },
+    });
+    expect(notes.slice(1).map(({ action }) => action)).toEqual(begun);
+  },
+);

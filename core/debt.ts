@@ -1,6 +1,7 @@
+import { strike } from "./emergency.ts";
 import type { Failure, Outcome } from "./outcome.ts";
 import type { Debt, RotationRecord, VersionMark } from "./record.ts";
-import { namesOf, refusedFor } from "./same-login.ts";
+import { alsoNamed, namesOf, refusedFor } from "./same-login.ts";
 import {
   andThen,
   backoffMs,
@@ -21,6 +22,7 @@ export function settled(
 ): Transition {
   const debt = record.debts.find((other) => other.fingerprint === outcome.debt.fingerprint);
   if (debt === undefined) return stay(record);
+  if (outcome.result === "named") return named(record, debt, outcome.current, around);
   if (outcome.result === "in-use") return stillInUse(record, debt, outcome.clients, around);
   if (outcome.result === "failed") return settleFailed(record, debt, outcome, around);
   return paid(record, debt, outcome, around);
@@ -75,6 +77,23 @@ export function seenRefused(
       ? { ...entry, refusedAt: seen.now, sessionsEnded: seen.sessionsEnded, survives: [...seen.survives] }
       : entry,
   );
+}
+
+/** From here on the leak is one of current, which is struck as if it had been told so at once. */
+function named(
+  record: RotationRecord,
+  { version }: Debt,
+  mark: VersionMark,
+  around: Surroundings,
+): Transition {
+  const isKnown = record.current?.version === mark.version;
+  const current = isKnown ? record.current : { ...mark, since: around.now };
+  const told = stay(alsoNamed({ ...record, current }, version, mark.version), {
+    action: "emergency.named",
+    detail: `it is the login of ${mark.version}, which is current`,
+    version,
+  });
+  return andThen(told, (after) => strike(after, mark, around));
 }
 
 function settleFailed(

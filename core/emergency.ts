@@ -57,7 +57,8 @@ export function cutOff(record: RotationRecord, emergency: Emergency, around: Sur
   return andThen(reported, (after) => strike(after, mark, around));
 }
 
-function strike(record: RotationRecord, mark: VersionMark, around: Surroundings): Transition {
+/** What is done about a version that is known to be compromised, by its stage. */
+export function strike(record: RotationRecord, mark: VersionMark, around: Surroundings): Transition {
   const stage = stageOf(record, mark);
   const { state } = record;
   if (stage === "other") return cutNow(record, mark, around);

@@ -1,15 +1,15 @@
-import { areAlike } from "./alike.ts";
 import { commit } from "./commit.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import { fingerprintFields } from "./fingerprint.ts";
 import { viewFleet } from "./fleet.ts";
 import { newId } from "./identifier.ts";
 import { objectionTo } from "./intervene.ts";
+import { asLeaked } from "./leaked-login.ts";
 import type { ManagedSecret, Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type RotationRecord, type VersionMark } from "./record.ts";
 import { type Answer, answer, type Request } from "./request.ts";
-import { alsoNamed, previousNames } from "./same-login.ts";
+import { previousNames } from "./same-login.ts";
 import type { Secret } from "./secret.ts";
 import { rotationOf, type Surroundings, stay } from "./transition.ts";
 
@@ -35,7 +35,7 @@ export async function request(
   for (;;) {
     const loaded = await ports.journal.load(ref);
     const known = loaded?.record ?? (await firstRecord(ref, ports));
-    const record = what.kind === "emergency" ? await withCurrentOf(known, ports) : known;
+    const record = what.kind === "emergency" ? await asLeaked(known, what.version, ports) : known;
     const around: Surroundings = {
       policy: managed.policy,
       overlap,
@@ -46,7 +46,7 @@ export async function request(
     const objection = await objectionOf(record, what, managed, ports);
     if (objection !== undefined) return { ...stay(record), answer: "refused", why: objection };
     const answered = answer(record, what, around);
-    if (answered.record === record) return answered;
+    if (answered.record === known) return answered;
     try {
       const due = { ...answered, record: { ...answered.record, dueAt: around.now } };
       const saved = await commit(ports, loaded?.revision, due, what.by);
@@ -112,26 +112,6 @@ async function firstRecord(ref: string, ports: Ports): Promise<RotationRecord> {
   if (current === undefined) return record;
   const fingerprint = ports.fingerprinter.fingerprint(current.value.reveal());
   return { ...record, current: { version: current.version, fingerprint, since: current.createdAt } };
-}
-
-/** Until a rotation has looked, the store has the say on what is current: somebody may have changed it there, and an emergency must strike what is. */
-async function withCurrentOf(record: RotationRecord, ports: Ports): Promise<RotationRecord> {
-  const { state } = record;
-  const hasNotLooked =
-    (state.phase === "create" || state.phase === "undo") && state.rotation.pending === undefined;
-  if (state.phase !== "idle" && state.phase !== "halted" && !hasNotLooked) return record;
-  const stored = await ports.store.read(record.ref, "current");
-  if (stored === undefined || stored.version === record.current?.version) return record;
-  const fingerprint = ports.fingerprinter.fingerprint(stored.value.reveal());
-  // No emergency waits for what only says by which other name its login goes.
-  const which = record.current && { version: record.current.version };
-  const known = which && (await ports.store.read(record.ref, which).catch(() => undefined));
-  const rotator = await ports.rotators.load(managedSecret(ports, record.ref).type);
-  const isSame = known !== undefined && areAlike(rotator, known.value, stored.value);
-  // It bears no mark of that name, as of an import that has not ended.
-  const importing = [...(record.importing ?? []), stored.version];
-  const named = isSame ? { ...alsoNamed(record, stored.version, known.version), importing } : record;
-  return { ...named, current: { version: stored.version, fingerprint, since: stored.createdAt } };
 }
 
 /** An emergency for a version by its id; for "current", "pending" or "previous", what holds that stage now. */

@@ -41,6 +41,8 @@ export type Outcome =
       readonly result: "in-use";
       readonly clients: readonly string[];
     }
+  /** It has leaked, and is the login of what the store has as current, which nobody has told so far. */
+  | { readonly step: "settle"; readonly debt: Debt; readonly result: "named"; readonly current: VersionMark }
   | ({ readonly step: "settle"; readonly debt: Debt } & Failure)
   | ({ readonly step: "confirm" } & Failure)
   | ({ readonly step: "create" | "set" | "test" | "finish" | "announce" | "undo" } & Failure);

@@ -132,6 +132,13 @@ const table: Readonly<Record<string, readonly [Partial<Examination>, RotationRec
     { record: recorded({ debts: [debt("v1"), debt("v0")] }) },
     raised({ debts: [debt("v0")] }),
   ],
+  "nor what is current by another name": [
+    {
+      record: recorded({ debts: [debt("v0"), debt("v9")] }),
+      tried: [current, tried("v0", undefined, "refused", { login: "login in v1" })],
+    },
+    raised({ debts: [debt("v9")], sameLogin: [["v1", "v0"]] }),
+  ],
   "goes on owing a current that has leaked": [
     {
       record: recorded({

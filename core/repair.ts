@@ -18,7 +18,7 @@ import { oweLeftovers, previousOf } from "./leftovers.ts";
 import type { Ports } from "./ports.ts";
 import { managedSecret } from "./reconcile.ts";
 import { newRecord, type Rotation, type RotationRecord, type VersionMark } from "./record.ts";
-import { alsoNamed } from "./same-login.ts";
+import { alsoNamed, isSameLogin } from "./same-login.ts";
 import {
   andThen,
   begin,
@@ -73,14 +73,14 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
   const told = toldCompromised(seen).filter(({ version }) => !known.compromised.some(isVersion(version)));
   const isLeaked = (fingerprint: string) =>
     current !== undefined && wasCut(seen, { ...current, fingerprint });
+  const logins = withLoginsOf(seen, known);
+  const isCurrents = (debt: VersionMark) => current !== undefined && isSameLogin(logins, debt, mark(current));
   const base: RotationRecord = {
-    ...withLoginsOf(seen, known),
+    ...logins,
     ...auditOf(seen, known),
     epoch: Math.max(...seenEpochs) + 1,
     compromised: [...known.compromised, ...told],
-    debts: known.debts.filter(
-      ({ fingerprint }) => fingerprint !== current?.fingerprint || isLeaked(fingerprint),
-    ),
+    debts: known.debts.filter((debt) => !isCurrents(debt) || isLeaked(debt.fingerprint)),
     current: current && { ...mark(current), since: sinceOf(known, current) },
     scheduleFailures: 0,
     scheduleNotBefore: 0,

@@ -336,14 +336,14 @@ describe("to settle a debt", () => {
   });
 
   test.each<readonly [string, Debt, Given, string]>([
-    ["current", debtOf("v0"), { holds: { v0: "v1" } }, "v0 has the value of v1, which is in use"],
+    ["current", debtOf("v0"), { holds: { v0: "v1" } }, "v0 has the login of v1, which is in use"],
     [
       "the candidate",
       debtOf("v0"),
       { pending: "v2", holds: { v0: "v2" }, state: inSet },
-      "v0 has the value of v2, which is in use",
+      "v0 has the login of v2, which is in use",
     ],
-  ])("spares the value of %s", async (_, debt, given, message) => {
+  ])("spares the login of %s", async (_, debt, given, message) => {
     const { calls, outcome } = await settled(debt, given);
     expect(outcome).toMatchObject({ code: "not-proven", message });
     expect(calls).toEqual([]);
@@ -398,6 +398,11 @@ describe("to settle a debt whose value nobody can read any more", () => {
       asked,
     ],
     ["there is one login, which the next set replaces", { ...marked(live), overlap: "cutover" }, []],
+    [
+      "current is that login by another name",
+      { ...marked(live), record: { current: { ...mark("v1"), since: 0 }, sameLogin: [["v1", "v0"]] } },
+      [],
+    ],
     ["current has that value", { ...marked(live), record: { current: { ...mark("v0"), since: 0 } } }, []],
     [
       "the candidate has that value",

@@ -250,7 +250,9 @@ describe("create", () => {
   test.each([
     [false, "login-refused", "login-refused"],
     [true, "login-refused", "saved"],
-    [true, "unreachable", "unreachable"],
+    [true, "unreachable", "saved"],
+    [true, "admin-refused", "admin-refused"],
+    [false, "unreachable", "unreachable"],
   ] as const)("where that mark fails, urgent: %s, by %s: %s", async (urgent, code, expected) => {
     const { does } = await world({
       current: "v1",

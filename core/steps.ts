@@ -5,10 +5,11 @@ import { fingerprintFields } from "./fingerprint.ts";
 import { finishImport, isOtherName } from "./finish-import.ts";
 import type { Outcome } from "./outcome.ts";
 import type { StoredSecret } from "./ports.ts";
-import type { Debt, Rotation } from "./record.ts";
+import type { Rotation } from "./record.ts";
 import { refusalsBelieved } from "./rotation.ts";
-import type { Change, Mark, RawContext } from "./rotator.ts";
+import type { Change, RawContext } from "./rotator.ts";
 import type { Secret } from "./secret.ts";
+import { proveRefused, settle } from "./settle.ts";
 import { changeOf, contextOf, fingerprintOf, markOf, protect, read, required, type Stand } from "./stand.ts";
 import { isCompromised, rotationOf } from "./transition.ts";
 
@@ -204,80 +205,4 @@ async function works(stand: Stand, version: string): Promise<boolean> {
     if (asKeyturnError(thrown).code === "login-refused") return false;
     throw thrown;
   }
-}
-
-async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<Outcome> {
-  const { ports, rotator, record } = stand;
-  const owed = await ports.store.read(record.ref, { version: debt.version });
-  if (owed === undefined) return settleUnread(stand, debt);
-  protect(stand, owed.value);
-  const [pending, current, context] = await Promise.all([
-    ports.store.read(record.ref, "pending"),
-    read(stand, "current"),
-    contextOf(stand, debt.version, debt.fingerprint),
-  ]);
-  const candidate = pending?.version === rotationOf(record.state)?.id ? pending : undefined;
-  const spares = [current, candidate].find((stored) => stored?.value.equals(owed.value));
-  if (spares !== undefined && !debt.cutFirst) {
-    throw new KeyturnError(
-      "not-proven",
-      `${debt.version} has the value of ${spares.version}, which is in use`,
-    );
-  }
-  if (asks) {
-    const usage = await rotator.usage(owed.value, context);
-    if (usage !== undefined && usage.sessions > 0) {
-      return { step: "settle", debt, result: "in-use", clients: usage.clients };
-    }
-  }
-  const residue = await rotator.retire(owed.value, context);
-  await proveRefused(stand, owed, context);
-  if (pending?.version === debt.version) await ports.store.discardPending(record.ref, debt.version);
-  if (current?.version !== debt.version) await ports.store.disable(record.ref, debt.version);
-  return { step: "settle", debt, result: "refused", ...residue };
-}
-
-/**
- * The store has disabled the value, which it does only once it was proven refused, or has lost it. A target that was restored from a backup may
- * let it in again: its own mark tells by which login.
- */
-async function settleUnread(stand: Stand, debt: Debt): Promise<Outcome> {
-  const { rotator, record } = stand;
-  const gone = { step: "settle", debt, result: "gone", sessionsEnded: 0, survives: [] } as const;
-  const inUse = [record.current?.fingerprint, rotationOf(record.state)?.pending?.fingerprint];
-  // A cutover type's one login is never shut for a value that the next set replaces.
-  if (rotator.overlap === "cutover" || inUse.includes(debt.fingerprint)) return gone;
-  const context = await contextOf(stand, debt.version, debt.fingerprint);
-  const live = await liveMark(stand, debt, context);
-  if (live === undefined) return gone;
-  const residue = await rotator.cut?.(live.login, context);
-  if (residue !== undefined && (await liveMark(stand, debt, context)) === undefined) {
-    return { step: "settle", debt, result: "refused", ...residue };
-  }
-  throw new KeyturnError(
-    "not-proven",
-    `${debt.version} is not proven refused: the target still lets in ${live.login}`,
-  );
-}
-
-async function liveMark(
-  { rotator, ports, record }: Stand,
-  debt: Debt,
-  context: RawContext,
-): Promise<Mark | undefined> {
-  const marks = await rotator.inspect(context);
-  return marks?.find(
-    ({ ref, installation, fingerprint, accepts }) =>
-      ref === record.ref &&
-      installation === ports.installation &&
-      fingerprint === debt.fingerprint &&
-      accepts,
-  );
-}
-
-async function proveRefused(stand: Stand, stored: StoredSecret, context: RawContext): Promise<void> {
-  const verdict = await stand.rotator.refused(stored.value, context);
-  if (verdict === "refused") return;
-  const what = verdict === "accepted" ? "the target still accepts it" : "the target gives no clear answer";
-  throw new KeyturnError("not-proven", `${stored.version} is not proven refused: ${what}`);
 }

@@ -34,6 +34,10 @@ export class WatchedSecret {
   #hadCurrent = false;
   /** The version by which a reader could log in the last time that one could. */
   #lastWorked: string | undefined;
+  /** When that was. */
+  #workedAt = 0;
+  /** What readers have never had as current. */
+  readonly #onlyPending = new Set<string>();
   #begun = 0;
 
   constructor(secret: SimulatedSecret, around: Surroundings) {
@@ -94,8 +98,15 @@ export class WatchedSecret {
     const pending = await store.read(this.ref, "pending");
     const candidates = this.secret.overlap === "both-live" ? [current] : [current, pending];
     const works = candidates.find((stored) => stored && this.accepts(this.#loginOf(stored)));
-    this.#lastWorked = works?.version ?? this.#lastWorked;
-    if (pending !== undefined) this.#loginOf(pending);
+    if (works !== undefined) {
+      this.#lastWorked = works.version;
+      this.#workedAt = this.#around.ports.clock.now();
+    }
+    if (pending !== undefined) {
+      this.#loginOf(pending);
+      this.#onlyPending.add(pending.version);
+    }
+    if (current !== undefined) this.#onlyPending.delete(current.version);
     const { record } = this;
     if (record === undefined) return;
     this.#checkCompromised(record);
@@ -150,8 +161,17 @@ export class WatchedSecret {
     const last = owed?.version ?? this.#lastWorked ?? current;
     this.#lastWorked = last;
     const leaked = record.compromised.some(({ version }) => this.#isSameLogin(version, last));
-    const hasLost = owed !== undefined || (leaked && !this.#isSameLogin(last, current));
+    const isLast = this.#isSameLogin(last, current);
+    const hasLost = owed !== undefined || (isLast ? this.#wasShut(record) : leaked);
     return hasLost && ["idle", "create", "set"].includes(record.state.phase);
+  }
+
+  /** Since a reader could log in: a candidate was set and shut again before anybody could look. */
+  #wasShut({ compromised }: RotationRecord): boolean {
+    return compromised.some(
+      ({ version, refusedAt }) =>
+        refusedAt !== undefined && refusedAt >= this.#workedAt && this.#onlyPending.has(version),
+    );
   }
 
   #isSameLogin(one: string, other: string): boolean {

@@ -1,6 +1,7 @@
 import { verifyChain } from "../core/audit.ts";
 import type { Ports } from "../core/ports.ts";
 import type { RotationRecord } from "../core/record.ts";
+import { isCompromised } from "../core/transition.ts";
 
 export interface Login {
   readonly username: string;
@@ -35,7 +36,8 @@ export async function expectSettled(
   if (live.size !== 1 || !live.has(expected))
     throw new Error(`${live.size} logins are live, and current alone should be`);
   for (const { version } of record.compromised) {
-    const login = logins.get(version);
+    const stored = await ports.store.read(ref, { version }).catch(() => undefined);
+    const login = logins.get(version) ?? (stored && loginOf(stored.value.reveal()));
     if (login !== undefined && JSON.stringify(login) === expected) throw new Error("current is compromised");
   }
   const { fault } = await verifyChain(ref, ports.audit.read(ref), record.audit);
@@ -43,8 +45,9 @@ export async function expectSettled(
 }
 
 /** Whether there is anything left to do or to tell. */
-export function isBusy({ state, outbox, debts, wish, compromised, current }: RotationRecord): boolean {
-  const leaked = compromised.some(({ fingerprint }) => fingerprint === current?.fingerprint);
+export function isBusy(record: RotationRecord): boolean {
+  const { state, outbox, debts, wish, current } = record;
+  const leaked = isCompromised(record, current);
   const unsaid = outbox.entries.length + outbox.events.length > 0;
   return state.phase !== "idle" || debts.length > 0 || wish !== undefined || leaked || unsaid;
 }

@@ -109,6 +109,24 @@ describe("a key goes", () => {
     expect(keysOf(target)).toEqual({ [idOf(old)]: "Active", [idOf(next)]: "Active" });
   });
 
+  test("at once also where its rotation has marked what it was to take over from; and that is kept", async () => {
+    for (const isTakenBack of [true, false]) {
+      const [target, steps] = arrange();
+      const old = await steps.first();
+      const value = await steps.create(old);
+      await steps.run(2, new Secret(` ${old.reveal()}`), {}, async (context) =>
+        rotator.adopt?.(old, context),
+      );
+      await steps.set(2, value, old);
+      await steps.retire(3, isTakenBack ? value : old);
+      const config = { ...target.config, keepInactiveMs: 3_600_000 };
+      const next = steps.create(isTakenBack ? old : value, { config });
+      await (isTakenBack
+        ? expect(next).resolves.toBeDefined()
+        : expect(next).rejects.toEqual(code("target-busy")));
+    }
+  });
+
   test("never where it was used since, and its last use is told", async () => {
     const [target, steps, old, value] = await changedOver();
     await steps.retire(3, old);

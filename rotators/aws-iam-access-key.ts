@@ -176,8 +176,10 @@ async function writeMark(
   const key = keys.find((each) => each.accessKeyId === accessKeyId);
   const before = key?.mark;
   const sets = marks.keys.filter((mark) => mark.verb === "set" && mark !== before);
-  const setAt = before?.verb === "set" ? before.epoch : epoch;
-  const isNewest = before?.verb === "retire" ? before.newest : sets.every((other) => other.epoch < setAt);
+  const { epoch: setAt, at } = before?.verb === "set" ? before : { epoch, at: clock.now() };
+  // A rotation marks what it takes over from at its own epoch, before it sets the successor.
+  const isOlder = (other: KeyMark) => other.epoch < setAt || (other.epoch === setAt && other.at <= at);
+  const isNewest = before?.verb === "retire" ? before.newest : sets.every(isOlder);
   const mark: KeyMark = {
     ...{ accessKeyId, verb, epoch, fingerprint, rotationId },
     at: before?.verb === "retire" && key?.isActive === false ? before.at : clock.now(),

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Rotator } from "../core/rotator.ts";
-import type { Secret } from "../core/secret.ts";
+import { Secret } from "../core/secret.ts";
 import { startProxy } from "../integration/tcp-proxy.ts";
 import { type AgentSession, cut, Steps, type Target } from "./steps.contract.ts";
 
@@ -139,9 +139,24 @@ export function describeRotator(
       const other = await steps.create(one);
       const two = await steps.create(one);
       await steps.set(2, two, one);
-      await expect(steps.set(2, other, one)).rejects.toEqual(code("fence-conflict"));
+      const another = { fence: { rotationId: "another" } };
+      await expect(steps.set(2, other, one, another)).rejects.toEqual(code("fence-conflict"));
       await steps.test(2, two, one);
     });
+
+    if (rotator.overlap === "both-live") {
+      test("what a rotation marks as its own stops neither its successor nor its end, in whatever words it is told", async () => {
+        const one = await steps.first();
+        const two = await steps.create(one);
+        const worded = new Secret(` ${one.reveal()}`);
+        await steps.run(2, worded, {}, async (context) => rotator.adopt?.(worded, context));
+        await steps.set(2, two, one);
+        await steps.test(2, two, one);
+        await steps.retire(3, one);
+        await steps.retire(3, worded);
+        expect([await steps.refused(one), await steps.refused(two)]).toEqual(["refused", "accepted"]);
+      });
+    }
 
     test("one value is not both set and retired at one epoch", async () => {
       const one = await steps.first();

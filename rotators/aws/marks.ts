@@ -127,13 +127,13 @@ export function assertOwn({ installation, secret }: Marks, fence: Fence, userNam
 
 /**
  * Whether a verb on a key is done already. A greater epoch at this key, or of a set at any, has superseded it; two keys set at one epoch are two
- * rotations that do not know of each other.
+ * rotations that do not know of each other, except where one rotation marks what it takes over from. In whatever words a key is told, it is retired once.
  */
 export function fencedBefore(
   { keys }: Marks,
   verb: "set" | "retire",
   accessKeyId: string,
-  { epoch, fingerprint }: Fence,
+  { epoch, fingerprint, rotationId }: Fence,
 ): boolean {
   const own = keys.find((mark) => mark.accessKeyId === accessKeyId && mark.verb !== "create");
   const sets = keys.filter((mark) => mark.verb === "set");
@@ -144,8 +144,10 @@ export function fencedBefore(
       `${later.accessKeyId} has seen epoch ${later.epoch}, and this is epoch ${epoch}`,
     );
   }
-  const isSame = own?.epoch === epoch && own.verb === verb && own.fingerprint === fingerprint;
-  const others = verb === "set" ? sets.filter((mark) => mark.accessKeyId !== accessKeyId) : [];
+  const isValue = own?.fingerprint === fingerprint || verb === "retire";
+  const isSame = own?.epoch === epoch && own.verb === verb && isValue;
+  const isOther = (mark: KeyMark) => mark.accessKeyId !== accessKeyId && mark.rotationId !== rotationId;
+  const others = verb === "set" ? sets.filter(isOther) : [];
   const rival = [...others, ...(own === undefined || isSame ? [] : [own])].find(
     (mark) => mark.epoch === epoch,
   );
