@@ -8,7 +8,7 @@ export type Fault = "killed" | "killed amid" | "failed" | "reply lost" | "stoppe
 export type Course = "rotation" | "undo" | "rollback" | "emergency" | "cut first";
 
 /** What happens at that moment, and afterwards. */
-export type FollowUp = "retried" | "cancelled" | "superseded" | "emergency";
+export type FollowUp = "retried" | "overtaken" | "cancelled" | "superseded" | "emergency";
 
 /**
  * - `converged`: the newest value is current and accepted, every other one is refused, and nothing is owed.
@@ -54,14 +54,19 @@ const followUps = {
 } as const satisfies Partial<Record<FollowUp, Pick<Case, "story" | "mayEnd">>>;
 
 const courses = {
-  undo: { story: "an undo, which goes on; and another rotation is begun", mayEnd: ["undone"] },
-  rollback: { story: "a rollback in grace, which goes on", mayEnd: ["converged"] },
-  emergency: { story: "the rotation of a leaked value, which goes on", mayEnd: ["converged"] },
+  undo: { in: "an undo", andThen: "; and another rotation is begun", mayEnd: ["undone"] },
+  rollback: { in: "a rollback in grace", andThen: "", mayEnd: ["converged"] },
+  emergency: { in: "the rotation of a leaked value", andThen: "", mayEnd: ["converged"] },
   "cut first": {
-    story: "the rotation of a leaked value that is cut off first, which goes on",
+    in: "the rotation of a leaked value that is cut off first",
+    andThen: "",
     mayEnd: ["converged"],
   },
-} as const satisfies Record<Exclude<Course, "rotation">, Pick<Case, "story" | "mayEnd">>;
+} as const satisfies Record<
+  Exclude<Course, "rotation">,
+  Pick<Case, "mayEnd"> & { readonly in: string; readonly andThen: string }
+>;
+const otherCourses = ["undo", "rollback", "emergency", "cut first"] as const;
 
 const stopped = "The worker is stopped (SIGSTOP)";
 
@@ -85,20 +90,27 @@ export const cases: readonly Case[] = [
     `${stopped}; the current value leaks, and another cuts it off; then the first worker goes on`,
     ["converged"],
   ),
-  ...(["undo", "rollback", "emergency", "cut first"] as const).flatMap((course) =>
+  ...otherCourses.flatMap((course) =>
     (["killed", "killed amid", "failed", "reply lost"] as const).map((fault) => {
-      const { story, mayEnd } = courses[course];
-      const headline = `A kill, a failing call or a lost reply in ${story}`;
-      return {
-        course,
-        fault,
-        followUp: "retried" as const,
-        story: `${faults[fault]}, in ${story}`,
-        headline,
-        mayEnd,
-      };
+      const { in: where, andThen, mayEnd } = courses[course];
+      const goesOn = `${where}, which goes on${andThen}`;
+      const headline = `A kill, a failing call or a lost reply in ${goesOn}`;
+      const story = `${faults[fault]}, in ${goesOn}`;
+      return { course, fault, followUp: "retried" as const, story, headline, mayEnd };
     }),
   ),
+  ...otherCourses.map((course) => {
+    const { in: where, mayEnd } = courses[course];
+    const story = `${stopped} in ${where}; another ends it, and carries out another rotation; then the first worker goes on`;
+    return {
+      course,
+      fault: "stopped" as const,
+      followUp: "overtaken" as const,
+      story,
+      headline: story,
+      mayEnd,
+    };
+  }),
 ];
 
 function plain(fault: Fault, followUp: FollowUp, story: string, mayEnd: readonly Ending[]): Case {

@@ -75,3 +75,11 @@ test("what goes on comes to its own version and no other", () => {
   expect(objections(asked, "b")).toEqual([]);
   for (const other of ["a", "c", undefined]) expect(objections(asked, other)).not.toEqual([]);
 });
+
+test("what is overtaken has another rotation after it, which is current in the end", () => {
+  const asked = { ...told, followUp: "overtaken", phase: "test", second: "c" } as const;
+  expect(dueEnding(asked)).toBe("converged");
+  expect(objections(asked, "c")).toEqual([]);
+  for (const other of ["a", "b", "d", undefined]) expect(objections(asked, other)).not.toEqual([]);
+  expect(objections({ ...asked, second: undefined }, "b")).toContain("no other rotation began");
+});

@@ -76,11 +76,16 @@ function wronglyCurrent(
   if (current === undefined || current === before) found.push("what was current before is current again");
   // A candidate that was on its way already is the successor of what leaked; of a candidate that leaked itself another one is.
   const follows = leaked?.version === first ? undefined : first;
-  const another = followUp === "cancelled" || followUp === "superseded" || answer !== undefined;
+  const another = isFollowed(followUp) || answer !== undefined;
   const due = another ? second : follows;
   if (another && second === undefined) found.push("no other rotation began");
   if (due !== undefined && current !== due) found.push("another version is current than was asked for");
   if (due === undefined && current === first) found.push("a version that was given up is current");
   if (answer === "began" && current === first) found.push("what was cancelled is current");
   return found;
+}
+
+/** Another rotation is begun when all is at rest. */
+export function isFollowed(followUp: FollowUp | undefined): boolean {
+  return followUp === "cancelled" || followUp === "superseded" || followUp === "overtaken";
 }

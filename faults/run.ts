@@ -1,6 +1,6 @@
 import type { Case, Course, Ending, FollowUp } from "./cases.ts";
 import { begin } from "./course.ts";
-import type { Told } from "./due.ts";
+import { isFollowed, type Told } from "./due.ts";
 import { judge } from "./judge.ts";
 import type { Lane } from "./lane.ts";
 import type { Subject } from "./subject.ts";
@@ -145,6 +145,7 @@ const cancel: Act = async (world, told) => {
 /** What is asked for at the very moment, while the worker waits for its fate. */
 const strike: Readonly<Record<FollowUp, Act>> = {
   retried: async () => undefined,
+  overtaken: async () => undefined,
   cancelled: cancel,
   superseded: cancel,
   emergency: async (world, told) => {
@@ -153,7 +154,7 @@ const strike: Readonly<Record<FollowUp, Act>> = {
   },
 };
 
-/** Where something was to be taken back another rotation has its place. */
+/** Where something was to be taken back another rotation has its place; and where the first worker is to be overtaken. */
 async function afterwards(
   course: Course,
   followUp: FollowUp,
@@ -161,7 +162,7 @@ async function afterwards(
   told: Told,
   worker: WorkerProcess,
 ): Promise<void> {
-  if (course !== "undo" && followUp !== "cancelled" && followUp !== "superseded") return;
+  if (course !== "undo" && !isFollowed(followUp)) return;
   told.second = await world.rotate();
   await world.settle(worker);
 }

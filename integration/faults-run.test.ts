@@ -124,6 +124,22 @@ describe("a fault", () => {
     },
   );
 
+  test.each([
+    ["undo", "undone"],
+    ["rollback", "converged"],
+    ["cut first", "converged"],
+  ] as const)(
+    "that stops a worker in %s lets another one overtake it before it goes on",
+    async (course, ending) => {
+      const subject = named("two logins that take turns");
+      const boundaries = await dryPass(course, subject, lane);
+      const number = boundaries.findIndex(({ what }) => what === "pg.query DO") + 1;
+      const came = await run(caseOf(course, "stopped", "overtaken"), number, { subject, lane });
+      expect(came).toMatchObject({ what: "pg.query DO", ending, why: "" });
+      expect(came?.looks).toBeGreaterThan(boundaries.length - number);
+    },
+  );
+
   test("strikes one of several calls that are under way at once", async () => {
     const subject = named("two logins that take turns");
     const boundaries = await dryPass("rotation", subject, lane);
