@@ -277,3 +277,21 @@ test("what leaks is found by the secret fields, and by what names it to others",
   // Only what is secret is kept out of messages.
   expect(open(named.secretFields(current))).toEqual({ password: "of a" });
 });
+
+test("whose login it is say the fields by which it is named and those of its account, and nothing of it is secret", () => {
+  const { definition, rotator } = world();
+  const account = (fields: Partial<Definition>, of = current) =>
+    defineRotator({ ...definition, ...fields }).accountOf(of);
+  expect(rotator.accountOf(current)).toBe("[]");
+  expect(account({ namedBy: ["username"] })).toBe('["a"]');
+  expect(account({ account: ["username"] })).toBe('["a"]');
+  expect(account({ namedBy: ["tag"], account: ["username"] }, pending)).toBe('[1,"b"]');
+  expect(account({ account: ["password"] })).toBe('["[secret]"]');
+  expect(() => rotator.accountOf(new Secret("no JSON"))).toThrow(/the stored value/);
+});
+
+test("an empty secret field is none, and that is said", () => {
+  const { rotator } = world();
+  const empty = new Secret('{"username":"a","password":""}');
+  expect(() => rotator.checkCredential(empty)).toThrow(/password.*must not be empty/);
+});
