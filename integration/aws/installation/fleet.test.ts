@@ -9,6 +9,7 @@ const [installation, fleet, ref] = ["shown", "web", "fleet/db"];
 const [processCount, hostsEach, cacheTtlMs] = [5, 10, 24_000];
 /** Besides those of one process that ends before anything is rotated. */
 const hostCount = processCount * hostsEach;
+const leavingCount = 2;
 
 const sqs = new SQSClient(aws);
 let web: Fleet;
@@ -58,8 +59,9 @@ async function nothingFailed(): Promise<void> {
 
 test("hosts enrol at the installation, each with a queue of its own, and log in with what they read", async () => {
   first = await begun(ref);
-  for (let index = 0; index <= processCount; index += 1) web.processes.start(`p${index}`, hostsEach);
-  const all = hostCount + hostsEach;
+  for (let index = 0; index < processCount; index += 1) web.processes.start(`p${index}`, hostsEach);
+  web.processes.start("leaving", leavingCount);
+  const all = hostCount + leavingCount;
   await web.allUse(first, all);
   expect(web.processes.hosts()).toHaveLength(all);
   const QueueNamePrefix = `keyturn-${installation}-${fleet}-`;
@@ -70,7 +72,7 @@ test("hosts enrol at the installation, each with a queue of its own, and log in 
 
 test("hosts that end say so, and have no session any more", async () => {
   expect(await web.processes.end(web.processes.children.splice(processCount))).toEqual([0]);
-  await web.allUse(first, hostCount, hostsEach);
+  await web.allUse(first, hostCount, leavingCount);
 }, 480_000);
 
 test("RotateSecret, four invocations, an event: all 50 adopt and release, nobody waits for who has left, the tick retires, the old value is refused, and no query fails", async () => {
@@ -79,7 +81,7 @@ test("RotateSecret, four invocations, an event: all 50 adopt and release, nobody
   await rotateSecret(ref, token);
   const after = await now();
   expect(after.version).toBe(token);
-  await web.allUse(after, hostCount, hostsEach);
+  await web.allUse(after, hostCount, leavingCount);
   const { median, last } = lagsSince(await since(token));
   console.log(`adoption at ${hostCount} hosts by the event: median ${median} ms, last ${last} ms`);
   // By the pulse alone, which comes at three quarters of the time to live, half of them would have it later.
