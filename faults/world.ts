@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { adopt } from "../core/adopt.ts";
 import { request, storeValue, versionMark } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
@@ -23,6 +24,8 @@ export class Unsettled extends Error {
 }
 
 const turnsMax = 100;
+/** From then on something waits that no clock of ours moves. */
+const skippedTurns = 30;
 let worlds = 0;
 let arranged: Promise<unknown> = Promise.resolve();
 
@@ -112,10 +115,11 @@ export class World {
     return loaded.record;
   }
 
-  /** Lets a worker go on until there is nothing left to do, a reader looking on; every wait is skipped. */
+  /** Lets a worker go on until there is nothing left to do, a reader looking on; every wait is skipped, but the target's own for a session that a stopped worker has left there. */
   async settle(worker: WorkerProcess): Promise<void> {
     for (let turn = 0; turn < turnsMax; turn += 1) {
       if (await this.#turn(worker, async (boundary) => this.pass(boundary))) return;
+      if (turn >= skippedTurns) await sleep(1_000);
     }
     const { state } = await this.record();
     throw new Unsettled("stuck", `does not come to rest: ${state.phase}`);
