@@ -14,6 +14,8 @@ const patient =
     ? []
     : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
+/** They mostly wait for what is emulated, which has the processors; and they come after what has nothing to do with AWS. */
+const waiting = { maxWorkers: 3, sequence: { groupOrder: 1 } };
 
 /** A project's setup runs once before its files, and only if one of them was asked for. */
 export default defineConfig({
@@ -37,6 +39,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "aws",
+          ...waiting,
           include: [aws],
           exclude: [installed, stack, installation],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/setup.ts"],
@@ -47,6 +50,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "stack",
+          ...waiting,
           include: [stack],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/stack/setup.ts"],
           setupFiles: "canaries/setup.ts",
@@ -56,6 +60,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "installation",
+          ...waiting,
           include: [installation],
           exclude: [installed, ...patient],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/installation/setup.ts"],

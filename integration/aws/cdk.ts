@@ -31,12 +31,8 @@ const OutputsFile = z.record(z.string(), z.record(z.string(), z.string()));
 /** Deploys a stack by the CDK's own command, as a person would, and tells its outputs. Again is an update. */
 export async function deploy(config: AwsConfig, app: CdkApp): Promise<Outputs> {
   if (!(await isBootstrapped(config)))
-    // With the app named, or the CDK would run the one that the checkout's own cdk.json names.
-    await cdk(config, (folder) => [
-      "bootstrap",
-      `aws://${account}/${config.region}`,
-      ...appOptions(app, folder),
-    ]);
+    // Away from the checkout, or the CDK would run the app that its cdk.json names.
+    await cdk(config, () => ["bootstrap", `aws://${account}/${config.region}`], { isAway: true });
   const outputs = await cdk(config, (folder) => [
     ...["deploy", app.stack, ...appOptions(app, folder)],
     ...["--require-approval=never", `--outputs-file=${join(folder, outputsName)}`],
@@ -82,17 +78,21 @@ async function isBootstrapped(config: AwsConfig): Promise<boolean> {
 }
 
 /**
- * Runs in the checkout, writes into a folder that is gone afterwards, and gives back the file of outputs. It tells nobody
+ * Runs in the checkout, or away from it, writes into a folder that is gone afterwards, and gives back the file of outputs. It tells nobody
  * outside, and asks nobody for news.
  */
-async function cdk(config: AwsConfig, words: (folder: string) => readonly string[]): Promise<string> {
+async function cdk(
+  config: AwsConfig,
+  words: (folder: string) => readonly string[],
+  { isAway = false } = {},
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "keyturn-cdk-"));
   const logPath = join(folder, "cdk.log");
   const output = openSync(logPath, "a");
   try {
     const command = [join(checkout, "node_modules/.bin/cdk"), ...words(folder), ...quiet];
-    const code = await startGuarded(command, { folder: checkout, output, env: environment(config, folder) })
-      .ended;
+    const where = { folder: isAway ? folder : checkout, output, env: environment(config, folder) };
+    const code = await startGuarded(command, where).ended;
     const outputsPath = join(folder, outputsName);
     if (code === 0) return existsSync(outputsPath) ? readFileSync(outputsPath, "utf8") : "{}";
     throw new Error(`cdk ended with exit code ${code}:\n${readFileSync(logPath, "utf8").slice(-8_000)}`);

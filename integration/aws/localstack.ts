@@ -71,6 +71,11 @@ function settings(own: string, folder: string, port: number, dynamodbPort: numbe
     GATEWAY_LISTEN: `127.0.0.1:${port}`,
     LOCALSTACK_HOST: `127.0.0.1:${port}`,
     SQS_ENDPOINT_STRATEGY: "path",
+    // By itself it waits a second after each batch of a function's queue, and up to ten after an empty one; AWS polls by several at once.
+    LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC: "0.2",
+    LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC: "1",
+    // Nobody reads them, and each message would be counted by several calls.
+    SQS_DISABLE_CLOUDWATCH_METRICS: "1",
     // Everything that it writes is in the folder that goes with it.
     FILESYSTEM_ROOT: join(own, "root"),
     CONFIG_DIR: join(own, "config"),

@@ -49,7 +49,7 @@ export class Fleet implements AsyncDisposable {
 
   /**
    * So many hosts say that they use this and nothing else, and the server has their sessions. Those that have left are not of them. What hosts
-   * say LocalStack hands on one by one, which takes it minutes on a machine that is busy.
+   * say LocalStack hands on by one batch after the other, which takes it a while on a machine that is busy.
    */
   async allUse(value: Value, hosts: number, left = 0): Promise<void> {
     const stand = async () => {

@@ -46,7 +46,7 @@ async function retires(old: Value, successor: Value): Promise<void> {
     const found = await record(ref);
     return found?.state.phase === "idle" && found.debts.length === 0;
   };
-  await vi.waitUntil(isAtRest, { timeout: 120_000, interval: 1_000 });
+  await vi.waitUntil(isAtRest, { timeout: 120_000, interval: 4_000 });
   expect([await letsIn(old.value), await letsIn(successor.value)]).toEqual([false, true]);
   expect([await web.sessionsOf(old), await web.sessionsOf(successor)]).toEqual([0, hostCount]);
 }

@@ -35,7 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return () => stack.disposeAsync();
 }
 
-/** LocalStack takes the messages of a queue one at a time: more often, and what is ordered would pile up. */
+/** LocalStack takes the messages of a queue by one batch after the other: more often, and what is ordered would pile up. */
 const betweenTicksMs = 20_000;
 
 /** EventBridge Scheduler, which LocalStack does not play, a little quicker: what a killed function has left undone is ordered again. */

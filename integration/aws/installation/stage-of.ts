@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
@@ -95,6 +96,15 @@ export function stageOf({ aws, postgres }: Deployed) {
     await manager.send(new RotateSecretCommand(asked));
   }
 
+  /** Rotates it so, and tells the value that has come out. */
+  async function rotated(ref: string): Promise<{ readonly version: string; readonly value: string }> {
+    const token = randomUUID();
+    await rotateSecret(ref, token);
+    const found = await current(ref);
+    if (found?.version !== token) throw new Error(`${ref} was not rotated: current is ${found?.version}`);
+    return found;
+  }
+
   /** What EventBridge Scheduler does every minute, and LocalStack does not. */
   async function tick(): Promise<void> {
     const { FunctionError, Payload } = await lambda.send(
@@ -103,7 +113,7 @@ export function stageOf({ aws, postgres }: Deployed) {
     if (FunctionError !== undefined) throw new Error(Payload?.transformToString());
   }
 
-  return { current, letsIn, record, atRest, order, begun, rotateSecret, tick, processesOf };
+  return { current, letsIn, record, atRest, order, begun, rotateSecret, rotated, tick, processesOf };
 }
 
 /** The processes that run a function: what AWS calls its execution environments. */

@@ -2,6 +2,5 @@ import { inject } from "vitest";
 import { stageOf } from "./stage-of.ts";
 
 /** The installation that all files of this folder share. */
-export const { current, letsIn, record, atRest, order, begun, rotateSecret, tick, processesOf } = stageOf(
-  inject("installation"),
-);
+export const { current, letsIn, record, atRest, order, begun, rotateSecret, rotated, tick, processesOf } =
+  stageOf(inject("installation"));

@@ -42,6 +42,7 @@ export class HostProcesses {
       stdio: ["pipe", "pipe", "pipe"],
       env: {
         PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
         AWS_ENDPOINT_URL: aws.endpoint,
         AWS_REGION: aws.region,
         AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
