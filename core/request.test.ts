@@ -83,6 +83,7 @@ const requests = {
   "rollback, on purpose": { kind: "rollback", by: "ann", insist: true },
   resume: { kind: "resume", by: "ann" },
   "v1 leaked": { kind: "emergency", by: "ann", version: mark("v1"), cutFirst: false },
+  "v1, to be cut first, leaked": { kind: "emergency", by: "ann", version: mark("v1"), cutFirst: true },
   "v2 leaked": { kind: "emergency", by: "ann", version: mark("v2"), cutFirst: false },
   "v0 leaked": { kind: "emergency", by: "ann", version: mark("v0"), cutFirst: false },
 } satisfies Record<string, Request>;
@@ -184,6 +185,20 @@ const table: Readonly<Record<keyof typeof requests, Row>> = {
     retire: ["began", "retire", 2, "v1"],
     undo: ["began", "create", 2, "v2"],
     "halted from test": ["began", "create", 2, "v2"],
+    "halted from grace": ["began", "halted", 1, "v1"],
+  },
+  // The same, and owed at once wherever readers have it.
+  "v1, to be cut first, leaked": {
+    idle: ["began", "create", 2, "v1"],
+    create: ["began", "create", 1, "v1"],
+    set: ["began", "set", 1, "v1"],
+    test: ["began", "test", 1, "v1"],
+    finish: ["began", "finish", 1, "v1"],
+    announce: ["began", "announce", 1, "v1"],
+    grace: ["began", "retire", 2, "v1"],
+    retire: ["began", "retire", 2, "v1"],
+    undo: ["began", "create", 2, "v1 v2"],
+    "halted from test": ["began", "create", 2, "v1 v2"],
     "halted from grace": ["began", "halted", 1, "v1"],
   },
   // v2 is pending until finish, and current after it; in idle nobody knows it.
