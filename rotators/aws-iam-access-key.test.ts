@@ -114,9 +114,8 @@ describe("a key goes", () => {
       const [target, steps] = arrange();
       const old = await steps.first();
       const value = await steps.create(old);
-      await steps.run(2, new Secret(` ${old.reveal()}`), {}, async (context) =>
-        rotator.adopt?.(old, context),
-      );
+      const worded = new Secret(` ${old.reveal()}`);
+      await steps.run(2, worded, {}, async (context) => rotator.adopt?.(worded, context));
       await steps.set(2, value, old);
       await steps.retire(3, isTakenBack ? value : old);
       const config = { ...target.config, keepInactiveMs: 3_600_000 };
