@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adopt } from "../core/adopt.ts";
 import { type StopMode, Trap } from "../core/crash.contract.ts";
+import { request, versionMark } from "../core/operate.ts";
 import type { Ports } from "../core/ports.ts";
+import { reconcile } from "../core/reconcile.ts";
 import { rotator } from "../rotators/postgres-alternating.ts";
 import { accepts, expectImported, type ImportWorld, openWorld, ref, rotate } from "./import-world.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
@@ -48,6 +50,30 @@ describe.each<StopMode>(["before", "after"])("stopped %s a call", (mode) => {
       await expectImported(world);
     }
     expect(count).toBeGreaterThanOrEqual(8);
+  });
+
+  test("what it has made current is cut first by an emergency at the first try, marked or not, and it brings nothing back", async () => {
+    let count = 0;
+    for await (const { world, trap, doomed } of stops()) {
+      const { ports, value } = world;
+      if ((await ports.store.read(ref, "current")) === undefined) continue;
+      count += 1;
+      const version = await versionMark(ref, ports, "current");
+      await request(ref, ports, { kind: "emergency", by: "bob", version, cutFirst: true });
+      await reconcile(ref, ports, { worker: "worker" });
+      trap.thaw();
+      await doomed;
+      const { record } = await reconcile(ref, ports, { worker: "worker" });
+      expect(record, trap.where).toMatchObject({ state: { phase: "idle" }, debts: [] });
+      const told = (await Array.fromAsync(ports.audit.read(ref))).map(({ action }) => action);
+      expect(told.indexOf("debt.paid"), trap.where).toBeGreaterThan(-1);
+      expect(told.indexOf("debt.paid"), trap.where).toBeLessThan(told.indexOf("create.done"));
+      expect(told, trap.where).not.toContain("retire.failed");
+      expect(await accepts(world, value), trap.where).toBe(false);
+      const current = await ports.store.read(ref, "current");
+      expect(await accepts(world, current?.value ?? value), trap.where).toBe(true);
+    }
+    expect(count).toBeGreaterThanOrEqual(3);
   });
 
   test("it goes on after another has imported and rotated, and overwrites nothing", async () => {
