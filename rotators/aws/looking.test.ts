@@ -53,6 +53,24 @@ test("an imported key goes on, is retired, and stays until a person deletes it",
   expect(keysOf(target)).toEqual({ [idOf(next)]: "Active", [idOf(third)]: "Active" });
 });
 
+test("an imported key in its grace stays also where what has leaked must have a successor, but where its deletion was allowed", async () => {
+  const [target, steps] = arrange();
+  const byHand = model.addKey(target.user, Date.now() - 86_400_000);
+  const value = secretOf(byHand);
+  await adopt(steps, 0, value);
+  const leaked = await steps.create(value);
+  await steps.set(1, leaked, value);
+  const failure = await steps.create(leaked, { urgent: true }).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: "not-managed" });
+  expect(String(failure)).toContain(`${byHand.accessKeyId} was imported, and a person has to delete it`);
+  expect(keysOf(target)).toEqual({ [byHand.accessKeyId]: "Active", [idOf(leaked)]: "Active" });
+  const next = await steps.create(leaked, {
+    urgent: true,
+    config: { ...target.config, deleteImported: true },
+  });
+  expect(keysOf(target)).toEqual({ [idOf(leaked)]: "Active", [idOf(next)]: "Active" });
+});
+
 test("an import refuses what does not sign, and what is no key of the user", async () => {
   const [target, steps] = arrange();
   const [other] = arrange();

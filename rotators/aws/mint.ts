@@ -88,7 +88,7 @@ export async function mint(
 
 /**
  * An emergency has to have a successor: the key of ours that is not the one in use, an old one in its grace or a candidate, is given up for it. It is
- * owed by then, and its holders lose by it as they would in any other type whose slot is taken.
+ * owed by then, and its holders lose by it as they would in any other type whose slot is taken. One that a person has made is a person's to delete.
  */
 async function makeRoom(
   call: CallIam,
@@ -102,6 +102,12 @@ async function makeRoom(
   );
   if (victim?.mark === undefined || others.length > 0) return user;
   const { accessKeyId } = victim;
+  if (victim.mark.imported && !config.deleteImported) {
+    throw new KeyturnError(
+      "not-managed",
+      `user ${config.userName} has as many access keys as it may have, and what has leaked needs a successor: ${accessKeyId} was imported, and a person has to delete it`,
+    );
+  }
   const used = await lastUse(call, accessKeyId);
   log("warn", `access key ${accessKeyId} makes room for the successor of what has leaked`, {
     user: config.userName,
