@@ -61,6 +61,26 @@ describe("a debt that is paid", () => {
     });
   });
 
+  test("of what has leaked says how long after its report it was refused, once", () => {
+    const leak = (version: string, at: number) => ({ ...mark(version), reportedBy: "sec", at });
+    const told = (compromised: RotationRecord["compromised"]) =>
+      settled(recordWith({ debts: [debtOf("v1")], compromised }), settling(debtOf("v1"), refused), {
+        ...around,
+        now: 14_260,
+      }).notes;
+    const late = (seconds: string) => [
+      note(`proven refused, ${seconds} s after it was reported; 4 sessions ended`),
+    ];
+    expect(told([leak("v0", 1), leak("v1", 10_000)])).toEqual(late("4.3"));
+    expect(told([leak("v1", 10_000), leak("v1", 12_260)])).toEqual(late("4.3"));
+    // The clock of whoever reported it was ahead.
+    expect(told([leak("v1", 20_000)])).toEqual(late("0.0"));
+    expect(told([leak("v0", 1)])).toEqual([note("proven refused; 4 sessions ended")]);
+    expect(told([{ ...leak("v1", 10_000), refusedAt: 11_000 }])).toEqual([
+      note("proven refused; 4 sessions ended"),
+    ]);
+  });
+
   test("because the store has disabled the value, says so", () => {
     const before = recordWith({ debts: [debtOf("v1")] });
     const gone = { result: "gone", sessionsEnded: 0, survives: [] };

@@ -36,11 +36,14 @@ function paid(
 ): Transition {
   const { version } = debt;
   const survives = outcome.survives.length === 0 ? "" : `; survives: ${outcome.survives.join(", ")}`;
+  const compromised = seenRefused(record, debt, { ...outcome, now });
+  const leak = record.compromised.find((entry) => !compromised.includes(entry));
+  const since = leak === undefined ? "" : `, ${secondsBetween(leak.at, now)} s after it was reported`;
   const cleared: Transition = {
     record: {
       ...refusedFor(record, version),
       debts: record.debts.filter((other) => other !== debt),
-      compromised: seenRefused(record, debt, { ...outcome, now }),
+      compromised,
     },
     notes: [
       {
@@ -48,7 +51,7 @@ function paid(
         detail:
           outcome.result === "gone"
             ? "it was disabled after it had been proven refused"
-            : `proven refused; ${outcome.sessionsEnded} sessions ended${survives}`,
+            : `proven refused${since}; ${outcome.sessionsEnded} sessions ended${survives}`,
         version,
       },
     ],
@@ -63,6 +66,10 @@ function paid(
   const { state } = record;
   const ends = state.phase === "retire" && state.rotation.previous?.fingerprint === debt.fingerprint;
   return ends ? andThen(cleared, (after) => enterIdle(after, state.rotation)) : cleared;
+}
+
+function secondsBetween(from: number, to: number): string {
+  return (Math.max(0, to - from) / 1_000).toFixed(1);
 }
 
 /** An incident report says when the target was first seen to refuse what had leaked, and what was left of it. */

@@ -95,6 +95,8 @@ const FoundMessage = z.object({
   }),
 });
 
+const Misunderstood = z.object({ misunderstood: z.object({ because: z.string() }) });
+
 /**
  * Says what an event of AWS means, or an order by hand. Throws `input-invalid` with the field for what is malformed, and for what nobody has
  * said to send here. Whoever sent it is known by the way on which it came: EventBridge takes no event of a service from anybody else.
@@ -106,6 +108,9 @@ export function decode(json: unknown): readonly Incident[] {
   if (json !== null && typeof json === "object" && "foundByGithub" in json) {
     const { foundByGithub } = read(FoundMessage, json, "message");
     return [{ kind: "value-found", ...foundByGithub, installation: foundByGithub.installation }];
+  }
+  if (json !== null && typeof json === "object" && "misunderstood" in json) {
+    return [{ kind: "person", because: read(Misunderstood, json, "message").misunderstood.because }];
   }
   const event = read(Envelope, json, "event");
   switch (event.source) {
@@ -123,6 +128,12 @@ export function decode(json: unknown): readonly Incident[] {
 /** An alert as it goes on the queue, once its signature was checked. */
 export function foundMessage({ repository, alert, installation, because }: FoundByGithub): string {
   return JSON.stringify({ foundByGithub: { repository, alert, installation, because } });
+}
+
+/** A delivery that GitHub has signed and nobody understands, as it goes on the queue: its id finds it at GitHub, and nothing else of it goes along. */
+export function misunderstoodMessage(delivery: string, why: string): string {
+  const because = `GitHub's delivery ${shown(delivery) || "without an id"}: ${why}`;
+  return JSON.stringify({ misunderstood: { because } } satisfies z.infer<typeof Misunderstood>);
 }
 
 /** Says what a webhook of GitHub means: `event` is its header, and the body was checked to be GitHub's. */

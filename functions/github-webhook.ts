@@ -3,7 +3,7 @@ import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from "aws-lambda
 import { asKeyturnError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import type { Secret } from "../core/secret.ts";
-import { decodeGithub, foundMessage } from "./decode.ts";
+import { decodeGithub, foundMessage, misunderstoodMessage } from "./decode.ts";
 import { foreignJson } from "./foreign-json.ts";
 
 interface WebhookOptions {
@@ -19,8 +19,8 @@ const bodyMax = 1024 * 1024;
 
 /**
  * Takes a webhook of GitHub. What is not signed by GitHub is answered 401 and changes nothing; what is, goes on the queue in our own words, and
- * is carried out from there, so that GitHub need not wait, and nothing is lost when a part of ours is down. A delivery that comes twice is carried out
- * twice, which is once.
+ * is carried out from there, so that GitHub need not wait, and nothing is lost when a part of ours is down. What is signed and not understood goes
+ * there, too, and from there to a person. A delivery that comes twice is carried out twice, which is once.
  */
 export async function takeWebhook(
   { secrets, enqueue, log }: WebhookOptions,
@@ -38,14 +38,35 @@ export async function takeWebhook(
       });
       return said(401, "the signature is wrong");
     }
-    const incident = decodeGithub(headers["x-github-event"] ?? "", foreignJson(raw));
-    if (incident.kind === "value-found") await enqueue(foundMessage(incident));
-    return said(202, incident.because);
+    return await takeSigned(raw, headers, enqueue);
   } catch (thrown) {
     const { code, message, disposition } = asKeyturnError(thrown);
     log("error", "a webhook of GitHub could not be taken", { code, reason: message });
     // GitHub shows it where webhooks are set up; its deliveries can be sent again from there.
     return disposition === "retry" ? said(503, "try again") : said(400, message);
+  }
+}
+
+async function takeSigned(
+  raw: string,
+  headers: LambdaFunctionURLEvent["headers"],
+  enqueue: WebhookOptions["enqueue"],
+): Promise<LambdaFunctionURLResult> {
+  const understood = understand(headers["x-github-event"] ?? "", raw);
+  if ("why" in understood) {
+    await enqueue(misunderstoodMessage(headers["x-github-delivery"] ?? "", understood.why));
+    return said(202, `a person is called: ${understood.why}`);
+  }
+  if (understood.kind === "value-found") await enqueue(foundMessage(understood));
+  return said(202, understood.because);
+}
+
+/** What GitHub has signed is never dropped: what nobody understands may be an alert. */
+function understand(event: string, raw: string): ReturnType<typeof decodeGithub> | { readonly why: string } {
+  try {
+    return decodeGithub(event, foreignJson(raw));
+  } catch (thrown) {
+    return { why: asKeyturnError(thrown).message };
   }
 }
 

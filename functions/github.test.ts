@@ -7,6 +7,7 @@ import type { LambdaFunctionURLEvent } from "aws-lambda";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { KeyturnError } from "../core/errors.ts";
 import { Secret } from "../core/secret.ts";
+import { decode } from "./decode.ts";
 import { githubAlerts } from "./github-alerts.ts";
 import { takeWebhook } from "./github-webhook.ts";
 
@@ -214,9 +215,34 @@ describe("a webhook", () => {
     expect(queue).toEqual([]);
   });
 
-  test("of a kind that nobody has asked for is told to GitHub, and a ping is answered", async () => {
+  test.each([
+    ["of a kind that nobody has asked for", body, "push", "nobody has said what GitHub's event push means"],
+    [
+      "that lacks a field",
+      "{}",
+      "secret_scanning_alert",
+      "not what it should be: alert.action, alert.alert, alert.repository",
+    ],
+    ["that is no JSON", "canary {", "secret_scanning_alert", "not what it should be: alert"],
+  ])("signed and %s calls a person, who finds it by its id", async (_, text, event, why) => {
     const { queue, take } = hook();
-    expect(await take(delivery(body, alertBy("new-secret", "push")))).toMatchObject({ statusCode: 400 });
+    const headers = {
+      "x-github-event": event,
+      "x-github-delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+      "x-hub-signature-256": signed(text, "new-secret"),
+    };
+    const answer = await take(delivery(text, headers));
+    expect([answer.statusCode, JSON.parse(answer.body).message]).toEqual([202, `a person is called: ${why}`]);
+    const because = `GitHub's delivery 72d3162e-cc78-11e3-81ab-4c9367dc0958: ${why}`;
+    expect(queue.map((message) => decode(JSON.parse(message)))).toEqual([[{ kind: "person", because }]]);
+    const { "x-github-delivery": _id, ...without } = headers;
+    await take(delivery(text, without));
+    expect(queue[1]).toContain("GitHub's delivery without an id: ");
+    expect(queue.join()).not.toContain("canary");
+  });
+
+  test("that is a ping is answered, and what cannot be GitHub's is refused", async () => {
+    const { queue, take } = hook();
     expect(await take(delivery(body, alertBy("new-secret", "ping")))).toMatchObject({ statusCode: 202 });
     expect(await take(delivery(body, alertBy("new-secret"), "GET"))).toMatchObject({ statusCode: 405 });
     const long = "x".repeat(1024 * 1024 + 1);
