@@ -35,6 +35,8 @@ let ports: Ports;
 let lines: string[];
 let clock: { advance(ms: number): void };
 let thrown: unknown[];
+/** What Secrets Manager gave to its rotations, which is as good as a right to put a value. */
+let tokens: string[];
 let ordered: string[];
 let beganAt: number;
 let queues: { order(name: string): Promise<void> };
@@ -50,6 +52,7 @@ beforeEach(async () => {
   clock = memory.clock;
   lines = memory.lines;
   thrown = [];
+  tokens = [];
   ordered = [];
   queues = { order: async (name) => void ordered.push(name) };
   around = () => undefined;
@@ -63,6 +66,7 @@ beforeEach(async () => {
   beganAt = ports.clock.now();
   world.service.functions.set(arn, async (event) => {
     const fate = around(event);
+    tokens.push(event.RotationToken);
     if (fate === "never") throw new Error("killed before it began");
     await rotateNatively({ ports, queues, rotationTokens, accountOf }, event, 60_000).catch(
       (error: unknown) => {
@@ -79,7 +83,14 @@ beforeEach(async () => {
   await settle();
 });
 afterEach(async () => {
-  expect(inspect([lines, thrown], { depth: 9 })).not.toMatch(/password"|model-password/);
+  const audit: unknown[] = [];
+  for await (const entry of ports.audit.read(ref)) audit.push(entry);
+  const { record } = (await ports.journal.load(ref)) ?? {};
+  const told = inspect([lines, thrown, audit, record, ordered], { depth: 12, maxArrayLength: null });
+  expect(told).not.toMatch(/password"|model-password/);
+  // Each test has driven a rotation, and what is told of it has its place in what is searched.
+  expect(told).toContain("create.done");
+  for (const token of tokens) expect(told).not.toContain(token);
   await world[Symbol.asyncDispose]();
 });
 
