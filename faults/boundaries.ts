@@ -20,8 +20,10 @@ const outages = {
 
 const reads = ["list", "versions", "read", "load", "due", "nextDueAt", "refs", "agents", "identify"];
 
+type Outward = Pick<Ports, keyof typeof outages>;
+
 /** Ports each call of which is a boundary. */
-export function withBoundaries(ports: Ports, meet: Meet): Ports {
+export function withBoundaries(ports: Outward, meet: Meet): Outward {
   const behind = <Part extends object>(name: keyof typeof outages, part: Part): Part =>
     new Proxy(part, {
       get: (owner, method) => {
@@ -42,7 +44,6 @@ export function withBoundaries(ports: Ports, meet: Meet): Ports {
       },
     });
   return {
-    ...ports,
     store: behind("store", ports.store),
     journal: behind("journal", ports.journal),
     bus: behind("bus", ports.bus),

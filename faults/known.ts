@@ -11,9 +11,9 @@ const Kept = z.object({
   run: z.object({ ending: z.enum(endings), why: z.string(), what: z.string(), looks: z.number() }),
 });
 
-/** What a worker, its store and its target are made of, and what judges them. */
-const sources = [
-  ...["core", "rotators", "local", "faults", "package-lock.json", "cli/who.ts"],
+/** What a worker and its target are made of, and what judges them. */
+const always = [
+  ...["core", "rotators", "faults", "package-lock.json", "cli/who.ts"],
   ...["integration/postgres-server.ts", "integration/postgres-target.ts"],
 ];
 
@@ -27,11 +27,11 @@ export class KnownRuns {
     this.#runs = new Map(readLines(file).map(({ name, number, run }) => [keyOf(name, number), run]));
   }
 
-  /** Those of the tree in that folder as it is now. */
-  static of(root: string): KnownRuns {
+  /** Those of the tree in that folder as it is now; `sources` are the files and folders of the place that it is tried in. */
+  static of(root: string, sources: readonly string[]): KnownRuns {
     const folder = join(root, "node_modules/.cache/keyturn-faults");
     mkdirSync(folder, { recursive: true });
-    return new KnownRuns(join(folder, `${hashOf(root)}.jsonl`));
+    return new KnownRuns(join(folder, `${hashOf(root, [...always, ...sources])}.jsonl`));
   }
 
   get count(): number {
@@ -66,7 +66,7 @@ function readLines(file: string): readonly z.infer<typeof Kept>[] {
     });
 }
 
-function hashOf(root: string): string {
+function hashOf(root: string, sources: readonly string[]): string {
   const hash = createHash("sha256").update(process.version);
   for (const source of sources) {
     const files = source.includes(".") ? [source] : codeIn(root, source);

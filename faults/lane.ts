@@ -1,32 +1,41 @@
-import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type LocalStore, openLocal } from "../local/open.ts";
+import type { Opened, Started } from "./place.ts";
+import { loadPlace, type PlaceName } from "./places.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
-/** A real local store with two workers of its own. Several lanes run at once, and know nothing of one another. */
+interface LaneOptions {
+  readonly place: PlaceName;
+  readonly started: Started;
+  /** Where what a room keeps in files is. */
+  readonly folder: string;
+}
+
+/** A room of its own with two workers. Several lanes run at once, and know nothing of one another. */
 export class Lane implements AsyncDisposable {
-  readonly local: LocalStore;
+  readonly #opened: Opened;
   /** The worker that never meets a fault. */
   readonly second: WorkerProcess;
   readonly #start: () => Promise<WorkerProcess>;
   #first: Promise<WorkerProcess>;
 
-  private constructor(local: LocalStore, second: WorkerProcess, start: () => Promise<WorkerProcess>) {
-    this.local = local;
+  private constructor(opened: Opened, second: WorkerProcess, start: () => Promise<WorkerProcess>) {
+    this.#opened = opened;
     this.second = second;
     this.#start = start;
     this.#first = start();
   }
 
-  static async open(directory: string): Promise<Lane> {
-    mkdirSync(directory);
-    const path = join(directory, "data");
-    // The key is kept apart from the data, here as everywhere.
-    const configuration = join(directory, "config");
-    const local = await openLocal({ path, create: true, environment: { XDG_CONFIG_HOME: configuration } });
-    const compiled = join(dirname(directory), "compiled");
-    const start = () => WorkerProcess.start({ path, configuration, compiled });
-    return new Lane(local, await start(), start);
+  static async open({ place, started, folder }: LaneOptions): Promise<Lane> {
+    const address = await started.newRoom(folder);
+    const opened = await (await loadPlace(place)).open(address);
+    const compiled = join(dirname(folder), "compiled");
+    const start = () => WorkerProcess.start({ place, address, compiled });
+    return new Lane(opened, await start(), start);
+  }
+
+  /** The room, as it is for whoever looks on. */
+  get ports(): Opened["ports"] {
+    return this.#opened.ports;
   }
 
   /** The worker that meets the fault. */
@@ -44,6 +53,6 @@ export class Lane implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     (await this.#first).kill();
     this.second.kill();
-    await this.local.close();
+    await this.#opened[Symbol.asyncDispose]();
   }
 }

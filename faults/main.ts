@@ -5,15 +5,16 @@ import { join } from "node:path";
 import { KnownRuns } from "./known.ts";
 import { Lane } from "./lane.ts";
 import { emptyCounts, picture, type Row, shortcomings, summary } from "./matrix.ts";
-import { type Options, parseOptions, usage } from "./options.ts";
-import { stale, writePages } from "./pages.ts";
+import { type Options, parseOptions, usage, writingCommand } from "./options.ts";
+import { stale, writePages, written } from "./pages.ts";
+import { loadPlace } from "./places.ts";
 import { nameOf, plan } from "./plan.ts";
 import { startServer } from "./postgres.ts";
 import { run } from "./run.ts";
 import { subjectsOn } from "./subjects.ts";
 
 /**
- * `npm run faults`: a worker process on a real PostgreSQL and a real local store meets every fault at its boundaries, and then what the cases say; a
+ * `npm run faults`: a worker process on a real PostgreSQL and a place for its ports meets every fault at its boundaries, and then what the cases say; a
  * reader looks on. Prints the matrix; its last line is the sum.
  */
 const options = parseOptions(process.argv.slice(2));
@@ -34,30 +35,35 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 
 const began = performance.now();
 const seed = options.seed ?? randomInt(1_000_000);
+const place = await loadPlace(options.place);
 const rows = await matrix(options);
 say(`seed ${seed}, ${Math.round((performance.now() - began) / 1_000)} s`);
-if (options.write) writePages(rows);
+if (options.write) writePages(options.place, rows);
 if (options.json) process.stdout.write(`${JSON.stringify({ seed, rows, summary: summary(rows) })}\n`);
 else process.stdout.write(`${picture(rows)}\n${summary(rows)}\n`);
-const wrong = [...shortcomings(rows), ...stale(rows)];
-if (stale(rows).length > 0)
-  wrong.push("write docs/faults.md and the README anew: npm run faults -- --full --write");
+const old = stale(rows, written("docs/faults.md", options.place));
+const wrong = [...shortcomings(rows), ...old];
+if (old.length > 0) wrong.push(`write docs/faults.md anew: ${writingCommand(options.place)}`);
 for (const line of wrong) say(line);
 process.exit(wrong.length === 0 ? 0 : 1);
 
 async function matrix(asked: Options): Promise<readonly Row[]> {
   const directory = mkdtempSync(join(tmpdir(), "keyturn-faults-"));
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  const server = await startServer();
-  const lanes = await Promise.all(
-    Array.from({ length: lanesCount }, (_, index) => Lane.open(join(directory, `lane${index}`))),
-  );
+  const [server, started] = await Promise.all([startServer(), place.start()]);
+  const rooms = Array.from({ length: lanesCount }, (_, index) => join(directory, `lane${index}`));
+  const lanes = await Promise.all(rooms.map((folder) => Lane.open({ place: asked.place, started, folder })));
   try {
-    const planned = await plan(subjectsOn(server), lanes, asked, seed);
+    const planned = await plan(
+      subjectsOn(server),
+      lanes,
+      { ...asked, share: asked.share ?? place.share },
+      seed,
+    );
     const found = planned.map((row) => ({ ...row, ended: emptyCounts(), tried: 0 }));
     const jobs = found.flatMap((row) => row.chosen.map((number) => ({ row, number }))).values();
     const total = planned.reduce((sum, { chosen }) => sum + chosen.length, 0);
-    const known = asked.again ? KnownRuns.of(join(import.meta.dirname, "..")) : undefined;
+    const known = asked.again ? KnownRuns.of(join(import.meta.dirname, ".."), place.sources) : undefined;
     say(`${total} runs, seed ${seed}${known === undefined ? "" : `, ${known.count} of this code known`}`);
     const progress = setInterval(() => {
       const done = found.reduce((sum, { tried }) => sum + tried, 0);
@@ -92,6 +98,7 @@ async function matrix(asked: Options): Promise<readonly Row[]> {
     }));
   } finally {
     for (const lane of lanes) await lane[Symbol.asyncDispose]();
+    await started[Symbol.asyncDispose]();
     await server.stop();
   }
 }

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { applies, type Case, cases, casesOf, spread } from "./cases.ts";
 import { emptyCounts, extent, pageTable, type Row, shortcomings, storyTable, summary } from "./matrix.ts";
 import { stale, written } from "./pages.ts";
+import { placeNames } from "./places.ts";
 import { listed } from "./subjects.ts";
 
 /** The cells of a page's table, without its head. */
@@ -18,30 +19,33 @@ function rowOf(one: Case, changed: Partial<Row["ended"]> = {}, tried = 3, chosen
 const [killed] = cases;
 if (killed === undefined) throw new Error("there are no cases");
 
-test("docs/faults.md has a row for every case of every credential, and none is halted, stuck or lost", () => {
-  const page = written("docs/faults.md");
-  const rows = cellsOf(page);
-  const expected = listed.flatMap((subject) => casesOf(subject).map(({ story }) => [subject.name, story]));
-  expect(rows.map(([subject, story]) => [subject, story])).toEqual(expected);
-  for (const [, , boundaries, tried, converged, undone, ...bad] of rows) {
-    expect(Number(boundaries)).toBeGreaterThan(10);
-    expect(Number(tried)).toBeGreaterThan(0);
-    expect(Number(tried)).toBeLessThanOrEqual(Number(boundaries));
-    expect(Number(converged) + Number(undone)).toBe(Number(tried));
-    expect(bad).toEqual(["0", "0", "0"]);
-  }
-  const ended = rows.map((row) => row.slice(2).map(Number));
-  const sum = (column: number) => ended.reduce((total, row) => total + (row[column] ?? 0), 0);
-  expect(page).toContain(
-    `\`faults: ${sum(1)} runs, ${sum(2)} converged, ${sum(3)} undone, 0 halted, 0 stuck, 0 lost\``,
-  );
-  expect(page).toContain(
-    sum(0) === sum(1) ? `every one of its boundaries: ${sum(0)}` : `at ${sum(1)} of ${sum(0)}`,
-  );
-});
+test.each(placeNames)(
+  "docs/faults.md has a row for every case of every credential in the place %s, and none is halted, stuck or lost",
+  (place) => {
+    const page = written("docs/faults.md", place);
+    const rows = cellsOf(page);
+    const expected = listed.flatMap((subject) => casesOf(subject).map(({ story }) => [subject.name, story]));
+    expect(rows.map(([subject, story]) => [subject, story])).toEqual(expected);
+    for (const [, , boundaries, tried, converged, undone, ...bad] of rows) {
+      expect(Number(boundaries)).toBeGreaterThan(10);
+      expect(Number(tried)).toBeGreaterThan(0);
+      expect(Number(tried)).toBeLessThanOrEqual(Number(boundaries));
+      expect(Number(converged) + Number(undone)).toBe(Number(tried));
+      expect(bad).toEqual(["0", "0", "0"]);
+    }
+    const ended = rows.map((row) => row.slice(2).map(Number));
+    const sum = (column: number) => ended.reduce((total, row) => total + (row[column] ?? 0), 0);
+    expect(page).toContain(
+      `\`faults: ${sum(1)} runs, ${sum(2)} converged, ${sum(3)} undone, 0 halted, 0 stuck, 0 lost\``,
+    );
+    expect(page).toContain(
+      sum(0) === sum(1) ? `every one of its boundaries: ${sum(0)}` : `at ${sum(1)} of ${sum(0)}`,
+    );
+  },
+);
 
 test("the README says of every case how it ends, and of none that it is stuck or lost", () => {
-  const rows = cellsOf(written("README.md"));
+  const rows = cellsOf(written("README.md", "local"));
   expect(rows.map(([story]) => story)).toEqual([...new Set(cases.map(({ headline }) => headline))]);
   for (const [, ways, tried, bad] of rows) {
     expect(ways).toMatch(/^\d+ (converged|undone)/);
@@ -84,7 +88,7 @@ test("a page that has other boundaries than a run has found is stale", () => {
 
 test("the README has the sums of what docs/faults.md has", () => {
   const sums = new Map<string, { converged: number; undone: number }>();
-  for (const [, story = "", , , converged, undone] of cellsOf(written("docs/faults.md"))) {
+  for (const [, story = "", , , converged, undone] of cellsOf(written("docs/faults.md", "local"))) {
     const headline = cases.find((one) => one.story === story)?.headline ?? "";
     const before = sums.get(headline) ?? { converged: 0, undone: 0 };
     sums.set(headline, {
@@ -99,7 +103,7 @@ test("the README has the sums of what docs/faults.md has", () => {
     ];
     return [headline, ways.join(", "), String(converged + undone), "0"];
   });
-  expect(cellsOf(written("README.md"))).toEqual(expected);
+  expect(cellsOf(written("README.md", "local"))).toEqual(expected);
 });
 
 test("no case may end halted, stuck or lost", () => {

@@ -1,29 +1,42 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { extent, pageTable, type Row, storyTable, summary } from "./matrix.ts";
+import type { PlaceName } from "./places.ts";
 
-/** The pages that hold what the last written run has found, and what each of them says between its marks. */
-const pages: Readonly<Record<string, (rows: readonly Row[]) => string>> = {
+type Page = "docs/faults.md" | "README.md";
+
+/** What a page says of a run between its marks. */
+const texts: Readonly<Record<Page, (rows: readonly Row[]) => string>> = {
   "docs/faults.md": (rows) => `${pageTable(rows)}\n\`${summary(rows)}\`\n\n${extent(rows)}\n`,
   "README.md": (rows) => `${storyTable(rows)}\n${extent(rows)}\n`,
 };
 
-const [begin, end] = ["<!-- faults -->\n", "<!-- end of faults -->"];
+/** The pages that hold what the last written run in a place has found. */
+const pages: Readonly<Record<PlaceName, readonly Page[]>> = {
+  local: ["docs/faults.md", "README.md"],
+  aws: ["docs/faults.md"],
+};
 
-export function writePages(rows: readonly Row[]): void {
-  for (const [path, text] of Object.entries(pages)) {
-    const { before, after } = parted(path);
-    writeFileSync(fileOf(path), `${before}\n${text(rows)}\n${after}`);
+/** Between which lines it stands there. */
+function marksOf(place: PlaceName): Readonly<Record<"begin" | "end", string>> {
+  const name = place === "local" ? "faults" : `faults on ${place}`;
+  return { begin: `<!-- ${name} -->\n`, end: `<!-- end of ${name} -->` };
+}
+
+export function writePages(place: PlaceName, rows: readonly Row[]): void {
+  for (const page of pages[place]) {
+    const { before, after } = parted(page, place);
+    writeFileSync(fileOf(page), `${before}\n${texts[page](rows)}\n${after}`);
   }
 }
 
-/** What a page says between its marks. */
-export function written(path: string): string {
-  return parted(path).between.trim();
+/** What a page says of a place between its marks. */
+export function written(page: Page, place: PlaceName): string {
+  return parted(page, place).between.trim();
 }
 
 /** Rows whose boundaries are others than docs/faults.md has: since it was written what a rotation calls has changed. */
-export function stale(rows: readonly Row[], page = written("docs/faults.md")): readonly string[] {
+export function stale(rows: readonly Row[], page: string): readonly string[] {
   return rows.flatMap(({ subject, case: { story }, boundaries }) =>
     page.includes(`| ${subject} | ${story} | ${boundaries} |`)
       ? []
@@ -31,8 +44,9 @@ export function stale(rows: readonly Row[], page = written("docs/faults.md")): r
   );
 }
 
-function parted(path: string): Readonly<Record<"before" | "between" | "after", string>> {
+function parted(path: Page, place: PlaceName): Readonly<Record<"before" | "between" | "after", string>> {
   const page = readFileSync(fileOf(path), "utf8");
+  const { begin, end } = marksOf(place);
   const [from, to] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
   if (from < begin.length || to < from) {
     throw new Error(`${path} has no place for the matrix: ${begin}${end}`);
@@ -40,6 +54,6 @@ function parted(path: string): Readonly<Record<"before" | "between" | "after", s
   return { before: page.slice(0, from), between: page.slice(from, to), after: page.slice(to) };
 }
 
-function fileOf(path: string): string {
+function fileOf(path: Page): string {
   return join(import.meta.dirname, "..", path);
 }

@@ -13,14 +13,19 @@ export interface Planned {
   readonly chosen: readonly number[];
 }
 
-/** Of a case, where not all of them are: plain rotations have the most of them. */
-const shareOf = ({ course }: Case): number => (course === "rotation" ? 3 : 1);
+interface Wanted extends Pick<Options, "full" | "only" | "at"> {
+  /** At how many boundaries a case is tried, where not at all of them. Plain rotations have the most; of the others a case has a third of it. */
+  readonly share: number;
+}
+
+const shareOf = ({ course }: Case, share: number): number =>
+  course === "rotation" ? share : Math.ceil(share / 3);
 
 /** Which boundaries there are shows each course once, with nothing happening to it. */
 export async function plan(
   subjects: readonly Subject[],
   lanes: readonly Lane[],
-  { full, only, at }: Options,
+  { full, only, at, share }: Wanted,
   seed: number,
 ): Promise<readonly Planned[]> {
   const wanted = subjects.flatMap((subject) =>
@@ -40,8 +45,8 @@ export async function plan(
   return wanted.map(({ subject, one }) => {
     const boundaries = passes.get(keyOf(subject, one.course)) ?? [];
     const numbers = boundaries.flatMap((boundary, index) => (applies(one, boundary) ? [index + 1] : []));
-    const share = spread(numbers, full ? numbers.length : shareOf(one), chance());
-    return { subject, one, boundaries: numbers.length, chosen: at ?? share };
+    const count = full ? numbers.length : shareOf(one, share);
+    return { subject, one, boundaries: numbers.length, chosen: at ?? spread(numbers, count, chance()) };
   });
 }
 

@@ -1,12 +1,13 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import * as z from "zod/mini";
+import type { Address } from "./place.ts";
+import type { PlaceName } from "./places.ts";
 import { type Boundary, type Fate, type Job, type Order, Report } from "./wire.ts";
 
-interface WorkerPlace {
-  /** The folder of the store, and the one under which its key is. */
-  readonly path: string;
-  readonly configuration: string;
+interface WorkerRoom {
+  readonly place: PlaceName;
+  readonly address: Address;
   /** Where compiled code is kept. */
   readonly compiled: string;
 }
@@ -30,9 +31,9 @@ export class WorkerProcess {
   readonly #held = new Map<number, () => void>();
   readonly #isReady: Promise<void>;
 
-  private constructor({ path, configuration, compiled }: WorkerPlace) {
+  private constructor({ place, address, compiled }: WorkerRoom) {
     const file = fileURLToPath(new URL("./worker.ts", import.meta.url));
-    this.#child = fork(file, [path, configuration], {
+    this.#child = fork(file, [place, JSON.stringify(address)], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       // Very many are started: what was compiled for one is there for the next.
       env: { ...process.env, NODE_COMPILE_CACHE: compiled },
@@ -45,8 +46,8 @@ export class WorkerProcess {
     this.#child.on("exit", () => this.#ended({ said: "gone" }));
   }
 
-  static async start(place: WorkerPlace): Promise<WorkerProcess> {
-    const started = new WorkerProcess(place);
+  static async start(room: WorkerRoom): Promise<WorkerProcess> {
+    const started = new WorkerProcess(room);
     process.once("exit", started.kill);
     started.#child.once("exit", () => process.off("exit", started.kill));
     await started.#isReady;

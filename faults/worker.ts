@@ -3,17 +3,18 @@ import { isGone, workerName } from "../cli/who.ts";
 import { asKeyturnError } from "../core/errors.ts";
 import type { Ports } from "../core/ports.ts";
 import { reconcile } from "../core/reconcile.ts";
-import { openLocal } from "../local/open.ts";
 import { loadRotator } from "../rotators/registry.ts";
-import { type Meet, withBoundaries } from "./boundaries.ts";
+import type { Meet } from "./boundaries.ts";
 import { managed, movedClock } from "./managed.ts";
+import { isPlaceName, loadPlace, type PlaceName } from "./places.ts";
 import { driverWithBoundaries } from "./postgres-boundaries.ts";
 import { type Fate, type Job, Order, type Report } from "./wire.ts";
 
-/** The process that is killed and stopped: a worker on the real local store, which asks at every boundary what becomes of it. */
-async function main(path: string, configuration: string): Promise<void> {
+const Address = z.record(z.string(), z.string());
+
+/** The process that is killed and stopped: a worker in a room of a place, which asks at every boundary what becomes of it. */
+async function main(place: PlaceName, address: string): Promise<void> {
   const say = (report: Report): void => void process.send?.(report);
-  const local = await openLocal({ path, environment: { XDG_CONFIG_HOME: configuration } });
   const worker = workerName("faults");
   const waiting = new Map<number, (fate: Fate) => void>();
   let calls = 0;
@@ -32,11 +33,12 @@ async function main(path: string, configuration: string): Promise<void> {
     return { fate, held: () => told({ said: "held", call }) };
   };
   driverWithBoundaries(meet);
+  const opened = await (await loadPlace(place)).open(z.parse(Address, JSON.parse(address)), meet);
 
   const work = async (job: Job): Promise<void> => {
     const secret = managed({ ref: job.ref, type: job.type, config: job.config, admin: job.admin });
     const ports: Ports = {
-      ...local,
+      ...opened.ports,
       clock: movedClock(() => movedMs),
       log: () => undefined,
       secrets: { get: (ref) => (ref === job.ref ? secret : undefined), refs: () => [job.ref] },
@@ -44,7 +46,7 @@ async function main(path: string, configuration: string): Promise<void> {
     };
     ({ isWatched, movedMs } = job);
     try {
-      const { record, until } = await reconcile(job.ref, withBoundaries(ports, meet), { worker, isGone });
+      const { record, until } = await reconcile(job.ref, ports, { worker, isGone });
       const { state } = record;
       const why = state.phase === "halted" ? `${state.from}: ${state.code}: ${state.reason}` : "";
       say({ said: "rests", phase: state.phase, until, why });
@@ -65,7 +67,7 @@ async function main(path: string, configuration: string): Promise<void> {
   say({ said: "ready" });
 }
 
-const [, , path, configuration] = process.argv;
-if (process.send !== undefined && path !== undefined && configuration !== undefined) {
-  await main(path, configuration);
+const [, , place, address] = process.argv;
+if (process.send !== undefined && place !== undefined && isPlaceName(place) && address !== undefined) {
+  await main(place, address);
 }

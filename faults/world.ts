@@ -49,22 +49,23 @@ export class World {
     this.ref = ref;
     this.target = target;
     this.#subject = subject;
-    const { local } = lane;
     const secret = managed({ ref, type: subject.type, config: target.config, admin: this.#adminRef });
     this.ports = {
-      ...local,
+      ...lane.ports,
       clock: movedClock(() => this.#movedMs),
       log: () => undefined,
       secrets: { get: (name) => (name === ref ? secret : undefined), refs: () => [ref] },
       rotators: { load: loadRotator },
     };
-    this.reader = new Reader(ref, local.store, target, subject.overlap);
+    this.reader = new Reader(ref, lane.ports.store, target, subject.overlap);
   }
 
   static async open(subject: Subject, lane: Lane): Promise<World> {
+    // Taken before anything else is waited for: several worlds are opened at once, and may be in one and the same Secrets Manager.
     worlds += 1;
-    const target = await arrange(subject);
-    const world = new World(`faults/${worlds}`, subject, target, lane);
+    const ref = `faults/${worlds}`;
+    const world = new World(ref, subject, await arrange(subject), lane);
+    const { target } = world;
     await storeValue(world.#adminRef, world.ports, target.admin, {});
     if (target.administersItself) await adopt(world.ref, world.ports, target.admin, "faults");
     await world.rotate();

@@ -8,6 +8,7 @@ import { Secret } from "../core/secret.ts";
 import type { Told } from "../faults/due.ts";
 import { judge } from "../faults/judge.ts";
 import { Lane } from "../faults/lane.ts";
+import { localPlace } from "../faults/local-place.ts";
 import { startServer } from "../faults/postgres.ts";
 import type { Subject } from "../faults/subject.ts";
 import { subjectsOn } from "../faults/subjects.ts";
@@ -23,7 +24,11 @@ let subject: Subject;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "keyturn-judge-"));
   server = await startServer();
-  lane = await Lane.open(join(directory, "lane"));
+  lane = await Lane.open({
+    place: "local",
+    started: await localPlace.start(),
+    folder: join(directory, "lane"),
+  });
   subject = subjectsOn(server)[0] ?? expect.fail("there are no subjects");
 });
 

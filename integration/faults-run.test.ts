@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Case, type Course, cases } from "../faults/cases.ts";
 import { Lane } from "../faults/lane.ts";
+import { localPlace } from "../faults/local-place.ts";
 import { startServer } from "../faults/postgres.ts";
 import { dryPass, run } from "../faults/run.ts";
 import { listed, subjectsOn } from "../faults/subjects.ts";
@@ -17,7 +18,11 @@ let lane: Lane;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "keyturn-faults-run-"));
   server = await startServer();
-  lane = await Lane.open(join(directory, "lane"));
+  lane = await Lane.open({
+    place: "local",
+    started: await localPlace.start(),
+    folder: join(directory, "lane"),
+  });
 });
 
 afterAll(async () => {
