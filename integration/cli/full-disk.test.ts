@@ -1,5 +1,7 @@
 import { execFile, spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { CommandPlace } from "../command-place.ts";
@@ -39,9 +41,15 @@ afterAll(async () => {
 });
 
 /** Runs a script of the shell, in which "$@" is the command. */
-function shell(script: string, around: readonly string[] = []): Promise<Ended> {
+function shell(
+  script: string,
+  {
+    around = [],
+    environment = {},
+  }: { readonly around?: readonly string[]; readonly environment?: NodeJS.ProcessEnv } = {},
+): Promise<Ended> {
   const [file = "sh", ...args] = [...around, "sh", "-c", script, "keyturn", process.execPath, keyturn];
-  const options = { cwd: place.directory, env: place.environment };
+  const options = { cwd: place.directory, env: { ...place.environment, ...environment } };
   return new Promise((resolve) => {
     const child = execFile(file, args, options, (error, stdout, stderr) => {
       place.printed.push(stdout, stderr);
@@ -69,21 +77,48 @@ test.each([0, 66, 160])("files that cannot grow beyond %i blocks", async (blocks
 
 /** A disk of its own, for one shell and its children: it is gone with them. */
 const disk = ["unshare", "--map-root-user", "--mount"];
-const [unshare = "", ...flags] = disk;
-const mayMount = spawnSync(unshare, [...flags, "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0;
 
-// Where a system lets nobody mount, the limits above are all that there is.
-test.each(mayMount ? [0, 60] : [])("a disk with %i kB left", async (kilobytes) => {
-  const before = await place.current(ref);
-  const filled = await shell(
+function onDiskOfItsOwn(kilobytes: number): Promise<Ended> {
+  return shell(
     `set -e
     mv .keyturn kept; mkdir .keyturn; mount -t tmpfs -o size=2m none .keyturn; cp -a kept/. .keyturn/
     head -c ${kilobytes * 1024} /dev/zero > .keyturn/room; cat /dev/zero > .keyturn/filler 2>/dev/null || true; rm .keyturn/room
     set +e; "$@" rotate ${ref} --wait --timeout 5; ended=$?; set -e
     rm .keyturn/filler; cp -a .keyturn/. kept/; umount .keyturn; rmdir .keyturn; mv kept .keyturn
     exit $ended`,
-    disk,
+    { around: disk },
   );
+}
+
+/** The same to the command: its files cannot grow, each of the two that do by half of the room, and its system tells that there is no more of it. */
+function asIfOnOne(kilobytes: number): Promise<Ended> {
+  const told = join(place.directory, "told.mjs");
+  writeFileSync(
+    told,
+    `import fs from "node:fs";
+    import { syncBuiltinESMExports } from "node:module";
+    fs.statfsSync = () => ({ bavail: ${kilobytes}, bsize: 1024 });
+    syncBuiltinESMExports();`,
+  );
+  const NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ""} --import=${pathToFileURL(told)}`;
+  return shell(`trap "" XFSZ; ulimit -f ${kilobytes}; "$@" rotate ${ref} --wait --timeout 5`, {
+    environment: { NODE_OPTIONS },
+  });
+}
+
+const [unshare = "", ...flags] = disk;
+const mayMount = spawnSync(unshare, [...flags, "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0;
+
+/** Where a system lets nobody mount, each case is still there, on what only looks like a full disk. */
+const ways = [
+  ["as if on one", asIfOnOne],
+  ...(mayMount ? [["on one", onDiskOfItsOwn] as const] : []),
+] as const;
+const cases = ways.flatMap(([how, fill]) => [0, 60].map((kilobytes) => [kilobytes, how, fill] as const));
+
+test.each(cases)("a disk with %i kB left, %s", async (kilobytes, _, fill) => {
+  const before = await place.current(ref);
+  const filled = await fill(kilobytes);
   expect(await place.logsIn(before)).toBe(true);
   expect(filled.code).toBe(5);
   expect(filled.stderr).toMatch(outages);
