@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { openManifest } from "../../cli/open.ts";
 import type { SecretStore } from "../../core/ports.ts";
 import { Secret } from "../../core/secret.ts";
@@ -16,6 +16,16 @@ import { type PostgresServer, startPostgres } from "../postgres-server.ts";
 const ref = "billing/db";
 const adminPassword = "canary-doctor-admin-9Wb3";
 
+// Each of them runs several commands.
+vi.setConfig({ testTimeout: 180_000 });
+
+interface Diagnosis {
+  readonly ailment: string;
+  readonly what: string;
+  readonly fix?: string;
+  readonly advice: string;
+}
+
 interface Report {
   readonly healthy: boolean;
   readonly troubled: number;
@@ -26,15 +36,15 @@ interface Report {
   readonly secrets: readonly {
     readonly ref: string;
     readonly fixed: boolean;
-    readonly diagnoses: readonly { readonly ailment: string; readonly what: string; readonly fix?: string }[];
+    readonly diagnoses: readonly Diagnosis[];
   }[];
 }
 
 let postgres: PostgresServer;
 let superuser: pg.Client;
 let place: CommandPlace;
-let owners = 0;
-let owner = "";
+let patients = 0;
+let patient = "";
 
 beforeAll(async () => {
   postgres = await startPostgres();
@@ -47,18 +57,66 @@ afterAll(async () => {
   await postgres.stop();
 });
 
-beforeEach(async () => {
+beforeEach(() => {
   place = new CommandPlace(postgres, adminPassword);
-  owners += 1;
-  owner = `patient${owners}`;
-  await place.init(ref, owner);
-  await place.json(["rotate", ref, "--wait"]);
-  await place.current(ref);
+  patients += 1;
+  patient = `patient${patients}`;
   return () => {
     expect(place.leaked()).toEqual([]);
     place.remove();
   };
 });
+
+const dropped = "its login is not there, or bears no mark: was it dropped?";
+const shut = "its login was shut behind Keyturn's back";
+const refusedFor = (cause: string): Diagnosis => ({
+  ailment: "current-refused",
+  what: `the target refuses current: ${cause}`,
+  fix: "makes the target accept the same value again",
+  advice:
+    "If nobody of yours did this, somebody else has access to the target: revoke it instead. Otherwise run it with --fix.",
+});
+const inVain = (why: string): string =>
+  `It was tried, and did not help: ${why}. Remove the cause; then run it with --fix again.`;
+
+const types: readonly {
+  readonly type: string;
+  /** Puts the secret under Keyturn. */
+  init(): Promise<void>;
+  /** What a stranger's candidate is of. */
+  stranger(): string;
+  /** A login that was shut. Of two a rotation opens the one that it is about to use; the one that there is stays as somebody has made it. */
+  ofShut(): { readonly besides: readonly Diagnosis[]; readonly afterFix?: readonly Diagnosis[] };
+}[] = [
+  {
+    type: "postgres-alternating",
+    init: () => place.init(ref, patient),
+    stranger: () => `${patient}_b`,
+    ofShut: () => ({ besides: [] }),
+  },
+  {
+    type: "postgres-password",
+    init: async () => {
+      await place.init("another/db", `${patient}_owner`);
+      place.manage(ref, "db-admin", { username: patient, create: true });
+    },
+    stranger: () => patient,
+    ofShut: () => {
+      const why = `role ${patient}: may not log in: it is NOLOGIN`;
+      const notReady = {
+        ailment: "not-ready",
+        what: why,
+        advice:
+          "Look who else changes this credential at the target. The next rotation is refused until then.",
+      };
+      const tried = {
+        ...refusedFor(shut),
+        advice: inVain(`login-refused: not ready for a rotation: ${why}`),
+      };
+      return { besides: [notReady], afterFix: [tried, notReady] };
+    },
+  },
+];
 
 async function inStore<Result>(work: (store: SecretStore) => Promise<Result>): Promise<Result> {
   process.env.XDG_CONFIG_HOME = place.environment.XDG_CONFIG_HOME;
@@ -67,38 +125,118 @@ async function inStore<Result>(work: (store: SecretStore) => Promise<Result>): P
   return work(ports.store);
 }
 
-const ailments = (report: Report): readonly string[] =>
-  report.secrets.flatMap(({ diagnoses }) => diagnoses.map(({ ailment }) => ailment));
-
-test("finds nothing wrong where nothing is", async () => {
-  expect(await place.json<Report>(["doctor"])).toMatchObject({ healthy: true, troubled: 0 });
-  const page = await place.keyturn(["doctor", ref]);
-  expect(page).toMatchObject({ code: 0, stdout: "nothing is wrong\n" });
-});
-
-test.each([
-  [
-    "whose password was changed",
-    (role: string) => `ALTER ROLE ${role} PASSWORD 'somebody-else-did'`,
-    "password was changed",
-  ],
-  ["that was shut", (role: string) => `ALTER ROLE ${role} NOLOGIN`, "shut"],
-  ["that was dropped", (role: string) => `DROP ROLE ${role}`, "dropped"],
-])("a role %s gets back the value that the agents have", async (_how, statement, cause) => {
-  const current = await place.current(ref);
-  await superuser.query(statement(current.username));
-  const told = await place.json<Report>(["doctor", ref], { code: 6 });
-  expect(ailments(told)).toEqual(["current-refused"]);
-  expect(told.secrets[0]?.diagnoses[0]?.what).toContain(cause);
-  expect(await place.logsIn(current)).toBe(false);
-
-  expect(await place.json<Report>(["doctor", ref, "--fix"])).toMatchObject({ healthy: true });
-  expect(await place.logsIn(current)).toBe(true);
-  expect((await place.current(ref)).password).toBe(current.password);
+const diagnoses = (report: Report): readonly Diagnosis[] =>
+  report.secrets.flatMap(({ diagnoses: found }) => found);
+/** The agents have what they had, the doctor finds nothing, and the next rotation ends as ever. */
+async function expectWell(before: { username: string; password: string }): Promise<void> {
+  expect(await place.logsIn(before)).toBe(true);
+  expect((await place.current(ref)).password).toBe(before.password);
   expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
+  expect(await place.json(["rotate", ref, "--wait"])).toMatchObject({ rotated: true });
+  const after = await place.current(ref);
+  expect([await place.logsIn(before), await place.logsIn(after)]).toEqual([false, true]);
+}
+
+describe.each(types)("of $type", ({ init, stranger, ofShut }) => {
+  beforeEach(async () => {
+    await init();
+    await place.json(["rotate", ref, "--wait"]);
+    await place.current(ref);
+  });
+
+  test("finds nothing wrong where nothing is", async () => {
+    expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true, troubled: 0 });
+    const page = await place.keyturn(["doctor", ref]);
+    expect(page).toMatchObject({ code: 0, stdout: "nothing is wrong\n" });
+  });
+
+  test.each([
+    [
+      "whose password was changed",
+      (role: string) => `ALTER ROLE ${role} PASSWORD 'somebody-else-did'`,
+      "its password was changed behind Keyturn's back",
+    ],
+    ["that was dropped", (role: string) => `DROP ROLE ${role}`, dropped],
+  ])("a role %s gets back the value that the agents have", async (_how, statement, cause) => {
+    const current = await place.current(ref);
+    await superuser.query(statement(current.username));
+    const told = await place.json<Report>(["doctor", ref], { code: 6 });
+    expect(diagnoses(told)).toEqual([refusedFor(cause)]);
+    expect(await place.logsIn(current)).toBe(false);
+
+    expect(await place.json<Report>(["doctor", ref, "--fix"])).toMatchObject({ healthy: true });
+    await expectWell(current);
+  });
+
+  test("a role that was shut is opened, or it is said what keeps it from being opened", async () => {
+    const current = await place.current(ref);
+    const { besides, afterFix } = ofShut();
+    await superuser.query(`ALTER ROLE ${current.username} NOLOGIN`);
+    const told = await place.json<Report>(["doctor", ref], { code: 6 });
+    expect(diagnoses(told)).toEqual([refusedFor(shut), ...besides]);
+    expect(await place.logsIn(current)).toBe(false);
+
+    if (afterFix !== undefined) {
+      expect(diagnoses(await place.json<Report>(["doctor", ref, "--fix"], { code: 6 }))).toEqual(afterFix);
+      expect(await place.logsIn(current)).toBe(false);
+      // The cause that was named.
+      await superuser.query(`ALTER ROLE ${current.username} LOGIN`);
+    }
+    expect(await place.json<Report>(["doctor", ref, "--fix"])).toMatchObject({ healthy: true });
+    await expectWell(current);
+  });
+
+  test("a candidate that somebody else has left in the store is put aside, and no rotation stumbles over it", async () => {
+    const current = await place.current(ref);
+    const value = JSON.stringify({ username: stranger(), password: "canary-doctor-stranger-2Vx8" });
+    await inStore((store) => store.savePending(ref, "stranger", new Secret(value)));
+    const told = await place.json<Report>(["doctor", ref], { code: 6 });
+    expect(diagnoses(told)).toEqual([
+      {
+        ailment: "foreign-pending",
+        what: "stranger is pending in the store, and no rotation of this journal has saved it",
+        fix: "owes it, and takes it away once the target is proven to refuse it",
+        advice: "Run it with --fix, or rotate: the next rotation does the same.",
+      },
+    ]);
+
+    expect(await place.json<Report>(["doctor", ref, "--fix"])).toMatchObject({ healthy: true });
+    expect(await inStore((store) => store.read(ref, "pending"))).toBeUndefined();
+    expect(await place.current(ref)).toEqual(current);
+    expect(await place.logsIn(current)).toBe(true);
+    expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
+    expect(await place.json(["rotate", ref, "--wait"])).toMatchObject({ rotated: true });
+  });
+
+  test("an administering login that is refused is a person's matter", async () => {
+    const admins = `${patient}_admin`;
+    await superuser.query(`CREATE ROLE ${admins} LOGIN PASSWORD 'not-what-is-stored'`);
+    await place.json(["put", "db-admin"], {
+      input: JSON.stringify({ username: admins, password: "what-was-stored-1" }),
+    });
+    const told = await place.json<Report>(["doctor", ref, "--fix"], { code: 6 });
+    const why = `localhost:${postgres.port}: password authentication failed for user "${admins}"`;
+    const advice = "Give the right administering login; `keyturn put` stores it.";
+    expect(diagnoses(told)).toEqual([
+      {
+        ailment: "not-ready",
+        what: `connection: ${why}`,
+        advice: `${advice} The next rotation is refused until then.`,
+      },
+      { ailment: "unreachable", what: `the target cannot be asked: admin-refused: ${why}`, advice },
+    ]);
+    expect(told.secrets[0]?.fixed).toBe(false);
+
+    await place.json(["put", "db-admin"], {
+      input: JSON.stringify({ username: "keyturn_admin", password: adminPassword }),
+    });
+    expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
+  });
 });
 
 test("two doctors at once mend it once", async () => {
+  await place.init(ref, patient);
+  await place.json(["rotate", ref, "--wait"]);
   const current = await place.current(ref);
   await superuser.query(`ALTER ROLE ${current.username} PASSWORD 'somebody-else-did'`);
   const both = await Promise.all([1, 2].map(() => place.keyturn(["doctor", ref, "--fix", "--json"])));
@@ -109,35 +247,33 @@ test("two doctors at once mend it once", async () => {
   expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
 });
 
-test("a candidate that somebody else has left in the store is put aside, and no rotation stumbles over it", async () => {
+test("a dropped role that Keyturn may not make is a person's matter, who may let it", async () => {
+  const { init } = types.find(({ type }) => type === "postgres-password") ?? {};
+  await init?.();
+  await place.json(["rotate", ref, "--wait"]);
   const current = await place.current(ref);
-  const stranger = JSON.stringify({ username: `${owner}_b`, password: "canary-doctor-stranger-2Vx8" });
-  await inStore((store) => store.savePending(ref, "stranger", new Secret(stranger)));
+  place.manage(ref, "db-admin", { username: patient });
+  await superuser.query(`DROP ROLE ${patient}`);
+  const why = `role ${patient}: does not exist: make it, or have it made by \`create: true\``;
+  const notReady = {
+    ailment: "not-ready",
+    what: why,
+    advice: "Correct the field named in the manifest. The next rotation is refused until then.",
+  };
   const told = await place.json<Report>(["doctor", ref], { code: 6 });
-  expect(told.secrets[0]?.diagnoses).toMatchObject([
-    { ailment: "foreign-pending", what: expect.stringContaining("stranger is pending in the store") },
-  ]);
+  expect(diagnoses(told)).toEqual([refusedFor(dropped), notReady]);
+  const advice = inVain(`config-invalid: not ready for a rotation: ${why}`);
+  const tried = await place.json<Report>(["doctor", ref, "--fix"], { code: 6 });
+  expect(diagnoses(tried)).toEqual([{ ...refusedFor(dropped), advice }, notReady]);
 
+  place.manage(ref, "db-admin", { username: patient, create: true });
   expect(await place.json<Report>(["doctor", ref, "--fix"])).toMatchObject({ healthy: true });
-  expect(await inStore((store) => store.read(ref, "pending"))).toBeUndefined();
-  expect(await place.current(ref)).toEqual(current);
-  expect(await place.logsIn(current)).toBe(true);
-  expect(await place.json<Report>(["doctor", ref])).toMatchObject({ healthy: true });
-  expect(await place.json(["rotate", ref, "--wait"])).toMatchObject({ rotated: true });
-});
-
-test("an administering login that is refused is a person's matter", async () => {
-  const admins = `${owner}_admin`;
-  await superuser.query(`CREATE ROLE ${admins} LOGIN PASSWORD 'not-what-is-stored'`);
-  await place.json(["put", "db-admin"], {
-    input: JSON.stringify({ username: admins, password: "what-was-stored-1" }),
-  });
-  const told = await place.json<Report>(["doctor", ref, "--fix"], { code: 6 });
-  expect(ailments(told)).toContain("not-ready");
-  expect(told.secrets[0]?.fixed).toBe(false);
+  await expectWell(current);
 });
 
 test("does not touch damaged files while the service works with them, and moves them aside when it does not", async () => {
+  await place.init(ref, patient);
+  await place.json(["rotate", ref, "--wait"]);
   const { environment, directory } = place;
   const service = startKeyturn(["serve"], { environment, directory });
   try {
