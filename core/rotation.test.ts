@@ -283,7 +283,9 @@ describe("a debt", () => {
       compromised: [{ refusedAt: now }],
     });
     expect(after.notes.map((note) => note.action)).toEqual(["debt.paid", "rotation.ended"]);
-    expect(after.notes[0]?.detail).toBe("proven refused; 4 sessions ended; survives: a token, 5 minutes");
+    expect(after.notes[0]?.detail).toBe(
+      `proven refused, ${(now / 1_000).toFixed(1)} s after it was reported; 4 sessions ended; survives: a token, 5 minutes`,
+    );
     expect(after.events).toMatchObject([
       { type: "dev.keyturn.secret.retired.v1", data: { version: "v1", sessionsEnded: 4 } },
     ]);

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
+import { parseOptions, usage } from "./simulate-options.ts";
 import type { Batch, Simulated } from "./simulate-worker.ts";
 import { addUp, endings, turns } from "./simulated-endings.ts";
 import { simulate } from "./simulation.ts";
@@ -10,9 +10,16 @@ import { simulate } from "./simulation.ts";
  * which on. One alone tells its story. Progress goes to standard error; the last line of standard output is the sum. Ends with 1
  * where a promise was broken.
  */
-const { values } = parseArgs({ options: { seeds: { type: "string" }, seed: { type: "string" } } });
-const first = whole(values.seed ?? process.env.SEED ?? "1");
-const seeds = whole(values.seeds ?? process.env.SIMULATIONS ?? "2000");
+const asked = parseOptions(process.argv.slice(2), process.env);
+if (asked === "help") {
+  process.stdout.write(`${usage}\n`);
+  process.exit(0);
+}
+if ("problem" in asked) {
+  process.stderr.write(`${asked.problem}\n\n${usage}\n`);
+  process.exit(2);
+}
+const { first, seeds } = asked;
 /** Small enough that all cores end at about the same time. */
 const batchSeeds = 50;
 const tellEveryMs = 5_000;
@@ -82,10 +89,4 @@ function mix(counts: Readonly<Record<string, number>>): string {
 
 function since(began: number): string {
   return `${Math.round((performance.now() - began) / 1_000)} s`;
-}
-
-function whole(text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  process.stderr.write(`not a number of seeds: ${text}\n`);
-  process.exit(2);
 }
