@@ -138,7 +138,7 @@ test.concurrent.for(cases)(
     expect(last).toMatchObject({ step, outcome: { result: endings[step] }, locks: [], loggedIn: true });
     expect(last?.tookMs).toBeLessThan(deadlineFor(outage));
     for (const { at, tookMs, ...struck } of strikes) {
-      const code = codeOf(outage, at ?? expect.fail("the network did not fail"));
+      const code = codeOf(at ?? expect.fail("the network did not fail"));
       expect({ at, ...struck }).toMatchObject({
         step,
         outcome: { code },

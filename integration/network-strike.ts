@@ -62,13 +62,9 @@ export async function strike(
 }
 
 /** What a step comes to that is struck there, and fails. */
-export function codeOf(
-  outage: Outage,
-  { connection, message }: Beginning,
-): "unreachable" | "timeout" | "not-proven" {
+export function codeOf({ connection, message }: Beginning): "unreachable" | "not-proven" {
   // Behind the administering session come logins that only prove something: a proof that could not be asked for is none, whatever kept it from that.
-  if (connection > 1 && message <= loginMessages) return "not-proven";
-  return outage === "refused" || outage === "reset" ? "unreachable" : "timeout";
+  return connection > 1 && message <= loginMessages ? "not-proven" : "unreachable";
 }
 
 export function resultOf({ outcome }: Strike): string {

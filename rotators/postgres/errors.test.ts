@@ -46,9 +46,9 @@ test.each<[string, string, ErrorCode]>([
     "unreachable",
   ],
   ["", "Connection terminated unexpectedly", "unreachable"],
-  ["ETIMEDOUT", "connect ETIMEDOUT", "timeout"],
-  ["", "timeout expired", "timeout"],
-  ["", "Query read timeout", "timeout"],
+  ["ETIMEDOUT", "connect ETIMEDOUT", "unreachable"],
+  ["", "timeout expired", "unreachable"],
+  ["", "Query read timeout", "unreachable"],
   ["SELF_SIGNED_CERT_IN_CHAIN", "self-signed certificate", "tls-failed"],
   ["ERR_TLS_CERT_ALTNAME_INVALID", "Hostname/IP does not match certificate's altnames", "tls-failed"],
   ["", "The server does not support SSL connections", "tls-failed"],
@@ -56,6 +56,15 @@ test.each<[string, string, ErrorCode]>([
   ["", "something that nobody has seen before", "target-rejected"],
 ])("%s %s is %s", (code, message, expected) => {
   expect(codeOf(code, message)).toBe(expected);
+});
+
+test("silence is told as such, and what was refused is not", () => {
+  const at = { speaker: "administrator", where: "db:5432", signal: never } as const;
+  expect(translate(new Error("timeout expired"), at).message).toBe(
+    "db:5432: no answer in time: timeout expired",
+  );
+  const refused = Object.assign(new Error("connect"), { code: "ECONNREFUSED" });
+  expect(translate(refused, at).message).toBe("db:5432: ECONNREFUSED connect");
 });
 
 test("what the driver adds about the statement goes no further", () => {

@@ -33,10 +33,15 @@ const bySpeaker: Readonly<Record<Speaker, Readonly<Record<string, ErrorCode>>>> 
   credential: { "28P01": "login-refused", "28000": "login-refused", "42501": "access-differs" },
 };
 
-/** What Node and the driver say when the server itself says nothing. */
+const silence = /ETIMEDOUT|timeout/i;
+
+/**
+ * What Node and the driver say when the server itself says nothing. Silence is a matter of the way to the server: a statement that takes too long the server
+ * ends, and says so.
+ */
 const byWords: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^(ECONN\w*|ENOTFOUND|EAI_\w+|EHOST\w+|ENET\w+|EPIPE)\b|Connection terminated/, "unreachable"],
-  [/ETIMEDOUT|timeout/i, "timeout"],
+  [silence, "unreachable"],
   [/^SASL/, "not-authenticated"],
   [/CERT|SSL|TLS|SIGNATURE|EPROTO|ISSUER|altnames/, "tls-failed"],
 ];
@@ -62,7 +67,12 @@ export function translate(
   }
   const words = `${code} ${message}`.trim();
   const found = byWords.find(([pattern]) => pattern.test(words));
-  if (found !== undefined) return new KeyturnError(found[1], `${at.where}: ${words}`);
+  if (found !== undefined) {
+    return new KeyturnError(
+      found[1],
+      `${at.where}: ${silence.test(words) ? "no answer in time: " : ""}${words}`,
+    );
+  }
   return new KeyturnError("target-rejected", `${at.where}: ${withoutVerifier(words)}`);
 }
 
