@@ -15,7 +15,13 @@ const patterns: Readonly<Record<string, EventPattern>> = {
   Rotations: {
     source: ["aws.secretsmanager"],
     detailType: ["AWS Service Event via CloudTrail"],
-    detail: { eventName: Match.prefix("Rotation") },
+    detail: { eventName: Match.anyOf(Match.prefix("Rotation"), Match.prefix("TestRotation")) },
+  },
+  // Our own calls stand in CloudTrail too: only what nobody but a person calls is a reason to look.
+  Calls: {
+    source: ["aws.secretsmanager"],
+    detailType: ["AWS API Call via CloudTrail"],
+    detail: { eventName: ["CancelRotateSecret"] },
   },
   Health: {
     source: ["aws.health"],

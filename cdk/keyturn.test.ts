@@ -464,21 +464,6 @@ describe("every topic", () => {
 });
 
 describe("incidents", () => {
-  it.each([
-    [{ source: ["aws.secretsmanager"], "detail-type": ["Secret Label Updated"] }],
-    [
-      {
-        source: ["aws.secretsmanager"],
-        "detail-type": ["AWS Service Event via CloudTrail"],
-        detail: { eventName: [{ prefix: "Rotation" }] },
-      },
-    ],
-    [{ source: ["aws.health"], detail: { eventTypeCode: ["AWS_RISK_CREDENTIALS_EXPOSED"] } }],
-    [{ source: ["aws.guardduty"], "detail-type": ["GuardDuty Finding"] }],
-  ])("of the kind %j go to the queue of incidents", (pattern) => {
-    template.hasResourceProperties("AWS::Events::Rule", { EventPattern: Match.objectLike(pattern) });
-  });
-
   it("come from GitHub where it was asked for, at the one address", () => {
     template.resourceCountIs("AWS::Lambda::Url", 1);
     const found = statements(/^KeyturnRevoke/);
