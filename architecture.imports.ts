@@ -69,7 +69,7 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   // It makes the surroundings of functions/, and of that folder it only knows how the table is laid out.
   cdk: {
-    ours: ["cdk", "core", "manifest", "rotators", "functions/journal-table.ts"],
+    ours: ["cdk", "core", "manifest", "rotators", "functions/journal-table.ts", "functions/log-lines.ts"],
     packages: cdkModules,
     only: { esbuild: "cdk/bundle.ts" },
   },

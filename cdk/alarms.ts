@@ -12,6 +12,8 @@ interface Watch {
   readonly description: string;
   /** How many of the last minutes (or other periods) have to be so. */
   readonly periods?: number;
+  /** In how many of these it has to be so, if not in all. */
+  readonly breaching?: number;
   /** Alarms where the metric is below it, and where there is none. */
   readonly below?: boolean;
 }
@@ -36,13 +38,14 @@ export class Alarms extends Construct {
   add(
     scope: Construct,
     id: string,
-    { metric, threshold, description, periods = 1, below = false }: Watch,
+    { metric, threshold, description, periods = 1, breaching = periods, below = false }: Watch,
   ): Alarm {
     const alarm = new Alarm(scope, id, {
       metric,
       threshold,
       alarmDescription: `${this.#prefix}: ${description}.`,
       evaluationPeriods: periods,
+      datapointsToAlarm: breaching,
       comparisonOperator: below
         ? ComparisonOperator.LESS_THAN_THRESHOLD
         : ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

@@ -23,10 +23,14 @@ interface FunctionProps {
   readonly concurrency: number | undefined;
   /** Whether it has to reach something in the network of the targets. */
   readonly isInNetwork?: boolean;
+  /** From how many failures within five minutes on a person is told. Default: 5. */
+  readonly failuresMost?: number;
 }
 
 /** A function, its log and the role that is its alone. */
 export class KeyturnFunction extends Construct {
+  /** Its own part of its name. */
+  readonly name: string;
   readonly handler: LambdaFunction;
   readonly role: Role;
   readonly log: LogGroup;
@@ -35,9 +39,10 @@ export class KeyturnFunction extends Construct {
 
   constructor(scope: Construct, id: string, props: FunctionProps) {
     super(scope, id);
-    const { fabric, name, rights, concurrency, isInNetwork = false } = props;
+    const { fabric, name, rights, concurrency, isInNetwork = false, failuresMost = 5 } = props;
     const functionName = fabric.names.function(name);
     const { partition, region, account } = Stack.of(this);
+    this.name = name;
     this.functionArn = `arn:${partition}:lambda:${region}:${account}:function:${functionName}`;
     this.log = new LogGroup(this, "Log", {
       logGroupName: `/aws/lambda/${functionName}`,
@@ -88,8 +93,8 @@ export class KeyturnFunction extends Construct {
     });
     fabric.alarms.add(this, "Errors", {
       metric: this.handler.metricErrors({ period: Duration.minutes(5) }),
-      threshold: 5,
-      description: `${functionName} failed five times within five minutes: look at its log`,
+      threshold: failuresMost,
+      description: `${functionName} failed ${failuresMost} times within five minutes: look at its log`,
     });
   }
 

@@ -4,6 +4,7 @@ import type { IKey } from "aws-cdk-lib/aws-kms";
 import { Construct } from "constructs";
 import type { Rotator } from "../core/rotator.ts";
 import type { Fabric } from "./fabric.ts";
+import { alarmRotating } from "./log-alarms.ts";
 import { KeyturnFunction } from "./make-function.ts";
 import type { PlannedSecret } from "./plan.ts";
 import {
@@ -18,7 +19,6 @@ import {
 } from "./rights.ts";
 import { rotationsOf } from "./rotations.ts";
 import { attach, neededRights, type SecretsBy, secretRights } from "./secret-rights.ts";
-import { alarmNotBegun } from "./telling.ts";
 import type { WatchedQueue } from "./watched-queue.ts";
 
 interface RotatingProps {
@@ -79,7 +79,7 @@ export class Rotating extends Construct {
       ...neededRights(this, rotator, own),
     ]);
     this.function.takeFrom(work.queue, concurrency);
-    alarmNotBegun(this, fabric, this.function);
+    alarmRotating(this, fabric, this.function);
     // In another account nothing is said to Secrets Manager, and it is told nothing: Keyturn drives those rotations itself.
     if (!props.isNative || own.length === 0) return;
     this.function.handler.addPermission("SecretsManager", {

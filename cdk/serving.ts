@@ -7,6 +7,7 @@ import { except } from "./exceptions.ts";
 import type { Fabric } from "./fabric.ts";
 import { enrolTimeout, type FanOut } from "./fan-out.ts";
 import { addWebhook, type Incidents, revokeTimeout, type Webhook } from "./incidents.ts";
+import { alarmRevoking, alarmTick } from "./log-alarms.ts";
 import { KeyturnFunction } from "./make-function.ts";
 import type { Plan } from "./plan.ts";
 import {
@@ -66,6 +67,8 @@ export function addTick(
       ...(secretsBy === "tag" ? [allow(["secretsmanager:ListSecrets"], ["*"])] : []),
     ],
     concurrency: 1,
+    // It runs five times in five minutes at the most, and not always in the same five as CloudWatch counts.
+    failuresMost: 3,
   });
   new Schedule(tick, "Schedule", {
     scheduleName: fabric.names.function("tick"),
@@ -93,6 +96,7 @@ export function addTick(
     below: true,
     description: "nothing has looked for what is due for five minutes: see that the schedule is enabled",
   });
+  alarmTick(tick, fabric, tick);
   return tick;
 }
 
@@ -175,6 +179,7 @@ export function addRevoking(
     readingRights(revoke, plan, isHere),
   );
   revoke.takeFrom(incidents.incoming.queue, concurrency);
+  alarmRevoking(revoke, fabric, revoke, webhook !== undefined);
   if (webhook !== undefined) addWebhook(revoke, revoke.handler);
   return revoke;
 }

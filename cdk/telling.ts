@@ -2,10 +2,9 @@ import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { Metric } from "aws-cdk-lib/aws-cloudwatch";
 import { CfnResourcePolicy, FilterPattern, LogGroup, MetricFilter } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
-import { didNotBegin } from "../core/reconcile.ts";
 import { deliver } from "./deliver.ts";
 import type { Fabric } from "./fabric.ts";
-import type { KeyturnFunction } from "./make-function.ts";
+import { namespaceOf } from "./log-alarms.ts";
 
 /** What becomes a metric of its own, and the events that are counted. */
 const counted = {
@@ -21,29 +20,6 @@ const counted = {
 
 /** In an hour. One passes by itself, and the schedule tries again after five minutes, then ten, and so on. */
 const undoneMost = 3;
-
-function namespaceOf({ names }: Fabric): string {
-  return `Keyturn/${names.installation}`;
-}
-
-/** What never begins has no events: that Secrets Manager was asked in vain stands in the log of the function alone. */
-export function alarmNotBegun(scope: Construct, fabric: Fabric, rotating: KeyturnFunction): void {
-  const { functionName } = rotating.handler;
-  const counted = new MetricFilter(scope, "NotBegun", {
-    logGroup: rotating.log,
-    metricNamespace: namespaceOf(fabric),
-    metricName: `NotBegun-${scope.node.id}`,
-    metricValue: "1",
-    defaultValue: 0,
-    filterPattern: FilterPattern.literal(`{ $.message = "*${didNotBegin}" }`),
-  });
-  fabric.alarms.add(scope, "DoesNotBegin", {
-    metric: counted.metric({ statistic: "sum", period: Duration.minutes(5) }),
-    threshold: 1,
-    periods: 3,
-    description: `a rotation that is due has not begun for a quarter of an hour: the log of ${functionName} says which, and why`,
-  });
-}
 
 /** Every event of the installation in one log, counted, so that age, adoption, lag, failures and debts can be asked for without asking the journal. */
 export class Telling extends Construct {
@@ -108,6 +84,12 @@ export class Telling extends Construct {
       metric: this.metric("Delayed"),
       threshold: 1,
       description: "a credential that should be refused is not proven to be: keyturn debts says which",
+    });
+    alarms.add(this, "HasLaggards", {
+      metric: this.metric("Laggards"),
+      threshold: 1,
+      description:
+        "somebody still uses an old credential at the end of its grace: keyturn status names who, docs/runbooks/stuck.md what to do",
     });
   }
 

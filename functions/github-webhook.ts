@@ -5,6 +5,7 @@ import type { Log } from "../core/ports.ts";
 import type { Secret } from "../core/secret.ts";
 import { decodeGithub, foundMessage, misunderstoodMessage } from "./decode.ts";
 import { foreignJson } from "./foreign-json.ts";
+import { logLines } from "./log-lines.ts";
 
 interface WebhookOptions {
   /** What GitHub signs with; several while one takes over from another. Asked for when it is needed. */
@@ -41,7 +42,7 @@ export async function takeWebhook(
     return await takeSigned(raw, headers, enqueue);
   } catch (thrown) {
     const { code, message, disposition } = asKeyturnError(thrown);
-    log("error", "a webhook of GitHub could not be taken", { code, reason: message });
+    log("error", logLines.webhookNotTaken, { code, reason: message });
     // GitHub shows it where webhooks are set up; its deliveries can be sent again from there.
     return disposition === "retry" ? said(503, "try again") : said(400, message);
   }

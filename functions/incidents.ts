@@ -64,8 +64,10 @@ async function carryOut(to: IncidentPorts, incident: Incident, sentAt: number): 
       throw new KeyturnError("request-refused", `a person has to look: ${incident.because}`);
     case "look":
       // An account has other secrets, too.
-      if (secrets.get(incident.ref) !== undefined) await to.work(incident.ref);
-      return;
+      if (secrets.get(incident.ref) === undefined) return;
+      // What Secrets Manager could call nobody for is in no other log.
+      log("info", `looks at ${incident.ref}: ${incident.because}`, { ref: incident.ref });
+      return to.work(incident.ref);
     case "order":
       return obey(to, incident.order, sentAt);
     case "key-leaked": {

@@ -13,6 +13,7 @@ import type { Ports } from "../core/ports.ts";
 import { managedSecret } from "../core/reconcile.ts";
 import { Secret } from "../core/secret.ts";
 import { awsErrorName } from "./aws-errors.ts";
+import { logLines } from "./log-lines.ts";
 import { translateSecretsManager } from "./secret-errors.ts";
 import type { WorkQueues } from "./work-queues.ts";
 
@@ -220,7 +221,7 @@ function refOf(secretId: string, { secrets }: Ports, accountOf: Native["accountO
 /** What Lambda tells of an error is its name and its message, and what CloudWatch keeps is its stack: nothing else goes along. */
 function shown(thrown: unknown, { log }: Ports): Error {
   const { code, message, remedy } = asKeyturnError(thrown);
-  log("error", "a step that Secrets Manager asked for is not done", { code, reason: message });
+  log("error", logLines.stepNotDone, { code, reason: message });
   const error = new Error(`${code}: ${message}. ${remedy}`);
   error.name = "KeyturnError";
   return error;

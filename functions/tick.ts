@@ -6,6 +6,7 @@ import { inParallel } from "../core/parallel.ts";
 import type { Ports } from "../core/ports.ts";
 import { stay } from "../core/transition.ts";
 import type { HostQueues } from "./host-queues.ts";
+import { logLines } from "./log-lines.ts";
 import type { WorkQueues } from "./work-queues.ts";
 
 interface Ticking {
@@ -125,7 +126,7 @@ export class Tick {
     const { root, isNew, parted } = await witness.sign();
     if (isNew) log("info", "the audit is signed", { root: root?.number, chains: root?.chains });
     if (parted.length > 0) {
-      log("error", "chains of the audit are not what was signed: run `keyturn audit verify`", {
+      log("error", `${logLines.auditParted}: run \`keyturn audit verify\``, {
         secrets: parted.slice(0, 10),
         count: parted.length,
       });
