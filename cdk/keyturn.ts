@@ -31,7 +31,7 @@ export interface KeyturnProps {
   readonly vpcEndpoints?: boolean;
   /** The keys by which the secrets are encrypted, where they are not encrypted by `aws/secretsmanager`. */
   readonly secretKeys?: readonly IKey[];
-  /** How many secrets of one type are worked on at once; undefined reserves nothing. Default: 10. */
+  /** How many secrets of one type are worked on at once; undefined reserves nothing, for any function. Default: 10. */
   readonly reservedConcurrency?: number | undefined;
   /** Default: three months. */
   readonly logRetention?: RetentionDays;
@@ -138,7 +138,14 @@ export class Keyturn extends Construct {
       secretKeys,
     });
     const incidents = new Incidents(this, "Incidents", fabric);
-    const serving = { fabric, environment, work: [...work.values()], fanOut, incidents };
+    const serving = {
+      fabric,
+      environment,
+      work: [...work.values()],
+      fanOut,
+      incidents,
+      isReserving: concurrency !== undefined,
+    };
     const others: readonly KeyturnFunction[] = [
       addTick(this, serving, plan.secretsBy),
       addRevoking(this, serving, {

@@ -32,6 +32,8 @@ interface Serving {
   readonly work: readonly WatchedQueue[];
   readonly fanOut: FanOut;
   readonly incidents: Incidents;
+  /** An account whose quota is small has nothing to reserve. */
+  readonly isReserving: boolean;
 }
 
 const tickTimeout = Duration.seconds(50);
@@ -39,7 +41,7 @@ const tickTimeout = Duration.seconds(50);
 /** What finds what is due, every minute. Two at once harm nothing, and are a waste. */
 export function addTick(
   scope: Construct,
-  { fabric, environment, work, fanOut }: Serving,
+  { fabric, environment, work, fanOut, isReserving }: Serving,
   secretsBy: SecretsBy,
 ): KeyturnFunction {
   const tick = new KeyturnFunction(scope, "Tick", {
@@ -66,7 +68,7 @@ export function addTick(
       // It looks for the tags that the rights of others go by: names and tags, and no value.
       ...(secretsBy === "tag" ? [allow(["secretsmanager:ListSecrets"], ["*"])] : []),
     ],
-    concurrency: 1,
+    concurrency: isReserving ? 1 : undefined,
     // It runs five times in five minutes at the most, and not always in the same five as CloudWatch counts.
     failuresMost: 3,
   });
@@ -127,7 +129,7 @@ function sessionRights(fabric: Fabric, roles: readonly string[]) {
 /** What answers incidents. */
 export function addRevoking(
   scope: Construct,
-  { fabric, environment, work, incidents }: Serving,
+  { fabric, environment, work, incidents, isReserving }: Serving,
   { plan, isHere, roles, secretKeys, webhook, revocableRoles }: Answering,
 ): KeyturnFunction {
   const concurrency = 5;
@@ -169,7 +171,7 @@ export function addRevoking(
             ),
           ]),
     ],
-    concurrency,
+    concurrency: isReserving ? concurrency : undefined,
   });
   // An order names a stage or a version, and the record takes the fingerprint of what that is.
   attach(
@@ -187,7 +189,7 @@ export function addRevoking(
 /** What enrols hosts and hears their reports. */
 export function addEnrolling(
   scope: Construct,
-  { fabric, environment, work, fanOut }: Serving,
+  { fabric, environment, work, fanOut, isReserving }: Serving,
 ): KeyturnFunction {
   const concurrency = 10;
   const enrol = new KeyturnFunction(scope, "Enrol", {
@@ -216,7 +218,7 @@ export function addEnrolling(
         ["sns:Subscribe"],
       ),
     ],
-    concurrency,
+    concurrency: isReserving ? concurrency : undefined,
   });
   // Ten thousand agents beat some two hundred times a second, and a fleet that changes over says so at once: ten of them make one invocation.
   const batch = { batchSize: 10, maxBatchingWindow: Duration.seconds(1) };
