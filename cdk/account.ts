@@ -45,8 +45,8 @@ export class KeyturnAccount extends Construct {
         },
       }),
     });
-    const statements = types.flatMap(([type, secrets]) =>
-      secretRights(this, plan.installation, type, secrets, "name", isHere),
+    const statements = types.flatMap(([, secrets]) =>
+      secretRights(this, plan.installation, secrets, "name", isHere),
     );
     attach(this, this.role, `The secrets that ${names.prefix} rotates here`, [
       ...statements,

@@ -75,7 +75,7 @@ export class Rotating extends Construct {
       isInNetwork: needs.network.includes("target"),
     });
     const policies = attach(this, this.function.role, `The secrets of ${fabric.names.function(type)}`, [
-      ...secretRights(this, fabric.names.installation, type, secrets, props.secretsBy, isHere),
+      ...secretRights(this, fabric.names.installation, secrets, props.secretsBy, isHere),
       ...neededRights(this, rotator, own),
     ]);
     this.function.takeFrom(work.queue, concurrency);

@@ -39,7 +39,7 @@ export const plan: Plan = {
 };
 
 /** In an account and a region, so that names and ARNs can be read; with code that says which bundle it would be. */
-export function stackOf(props: Partial<KeyturnProps> = {}): {
+export function stackOf(props: Partial<KeyturnProps> | ((stack: Stack) => Partial<KeyturnProps>) = {}): {
   readonly app: App;
   readonly stack: Stack;
   readonly keyturn: Keyturn;
@@ -47,5 +47,6 @@ export function stackOf(props: Partial<KeyturnProps> = {}): {
   const app = new App({ context: { "@aws-cdk/core:enablePartitionLiterals": true } });
   const stack = new Stack(app, "Keyturn", { env: { account: "111122223333", region: "eu-west-1" } });
   const code = (bundle: string) => Code.fromInline(`// ${bundle}`);
-  return { app, stack, keyturn: new Keyturn(stack, "Keyturn", { plan, code, ...props }) };
+  const more = typeof props === "function" ? props(stack) : props;
+  return { app, stack, keyturn: new Keyturn(stack, "Keyturn", { plan, code, ...more }) };
 }

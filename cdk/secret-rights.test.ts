@@ -16,12 +16,7 @@ function newStack(): Stack {
 function attached(stack: Stack, count: number) {
   const secrets = Array.from({ length: count }, (_, index) => secretOf(`team-${index}/database/${index}`));
   const role = new Role(stack, "Role", { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
-  return attach(
-    stack,
-    role,
-    "the secrets",
-    secretRights(stack, "prod", "postgres-alternating", secrets, "name"),
-  );
+  return attach(stack, role, "the secrets", secretRights(stack, "prod", secrets, "name"));
 }
 
 describe("rights on secrets", () => {
@@ -45,7 +40,7 @@ describe("rights on secrets", () => {
 
   it("read a secret and its administering login by one call, where both are here, and nobody else's", () => {
     const actions = (secret: Parameters<typeof secretOf>, isHere: (ref: string) => boolean) =>
-      secretRights(newStack(), "prod", "postgres-alternating", [secretOf(...secret)], "name", isHere).flatMap(
+      secretRights(newStack(), "prod", [secretOf(...secret)], "name", isHere).flatMap(
         (statement) => statement.actions,
       );
     const batch = "secretsmanager:BatchGetSecretValue";
@@ -57,24 +52,18 @@ describe("rights on secrets", () => {
 
   it("go by tags where they are asked to: whose, of which type, and of which tenants", () => {
     const secrets = [secretOf("a"), secretOf("b", { tenant: "bolt" })];
-    const [rotated] = secretRights(newStack(), "prod", "postgres-alternating", secrets, "tag");
+    const [rotated] = secretRights(newStack(), "prod", secrets, "tag");
     expect(rotated?.toJSON()).toMatchObject({
       Resource: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:*",
       Condition: {
         StringEquals: {
           "aws:ResourceTag/keyturn:installation": "prod",
-          "aws:ResourceTag/keyturn:type": "postgres-alternating",
+          "aws:ResourceTag/keyturn:type": ["postgres-alternating"],
           "aws:ResourceTag/keyturn:tenant": ["acme", "bolt"],
         },
       },
     });
-    const [open] = secretRights(
-      newStack(),
-      "prod",
-      "postgres-alternating",
-      [secretOf("a", { tenant: undefined })],
-      "tag",
-    );
+    const [open] = secretRights(newStack(), "prod", [secretOf("a", { tenant: undefined })], "tag");
     expect(JSON.stringify(open?.toJSON())).not.toContain("keyturn:tenant");
   });
 

@@ -36,7 +36,6 @@ export type SecretsBy = Plan["secretsBy"];
 export function secretRights(
   scope: Construct,
   installation: string,
-  type: string,
   secrets: readonly PlannedSecret[],
   by: SecretsBy,
   isHere: (ref: string) => boolean = () => true,
@@ -49,18 +48,21 @@ export function secretRights(
   if (admin.length > 0) readAdmins.push(together());
   if (by === "name") return [allow(rotated, arns(own)), ...readAdmins];
   const tagged = secrets.filter(({ ref }) => isHere(ref));
-  const tenants = [...new Set(tagged.flatMap(({ tenant }) => tenant ?? []))].toSorted();
-  const isTenanted = tagged.every(({ tenant }) => tenant !== undefined);
-  return [
-    allow(rotated, [everySecret(scope)], {
-      StringEquals: {
-        "aws:ResourceTag/keyturn:installation": installation,
-        "aws:ResourceTag/keyturn:type": type,
-        ...(isTenanted ? { "aws:ResourceTag/keyturn:tenant": tenants } : {}),
-      },
-    }),
-    ...readAdmins,
-  ];
+  return [allow(rotated, [everySecret(scope)], tagsOf(installation, tagged)), ...readAdmins];
+}
+
+/** That a secret bears the tags of one of these: whose it is, of which type, and of which tenant, where all of them have one. */
+function tagsOf(installation: string, secrets: readonly PlannedSecret[]) {
+  const types = [...new Set(secrets.map(({ type }) => type))].toSorted();
+  const tenants = [...new Set(secrets.flatMap(({ tenant }) => tenant ?? []))].toSorted();
+  const isTenanted = secrets.every(({ tenant }) => tenant !== undefined);
+  return {
+    StringEquals: {
+      "aws:ResourceTag/keyturn:installation": installation,
+      "aws:ResourceTag/keyturn:type": types,
+      ...(isTenanted ? { "aws:ResourceTag/keyturn:tenant": tenants } : {}),
+    },
+  };
 }
 
 /** To see what holds a stage of a secret, and to know a value by its fingerprint, whatever the type. */
@@ -78,11 +80,8 @@ export function readingRights(
         own.map((ref) => secretArn(scope, ref)),
       ),
     ];
-  return [
-    allow(read, [everySecret(scope)], {
-      StringEquals: { "aws:ResourceTag/keyturn:installation": installation },
-    }),
-  ];
+  const tagged = secrets.filter(({ ref }) => isHere(ref));
+  return [allow(read, [everySecret(scope)], tagsOf(installation, tagged))];
 }
 
 function everySecret(scope: Construct): string {
