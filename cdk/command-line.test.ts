@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { App } from "aws-cdk-lib";
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { Code } from "aws-cdk-lib/aws-lambda";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { addInstallation } from "./command-line.ts";
+
+/** A synthesis takes seconds, and more where others are at work. */
+vi.setConfig({ testTimeout: 120_000 });
 
 const [home, member] = ["111122223333", "444455556666"];
 const keyOf = (digit: string, account = home) =>

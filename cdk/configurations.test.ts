@@ -3,10 +3,13 @@ import { Annotations, Match, Template } from "aws-cdk-lib/assertions";
 import { Vpc } from "aws-cdk-lib/aws-ec2";
 import { Queue } from "aws-cdk-lib/aws-sqs";
 import { AwsSolutionsChecks } from "cdk-nag";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { KeyturnAccount } from "./account.ts";
 import { type Plan, references } from "./plan.ts";
 import { plan, secretOf, stackOf } from "./sample-plan.contract.ts";
+
+/** A synthesis takes seconds, and more where others are at work. */
+vi.setConfig({ testTimeout: 120_000 });
 
 const member = "444455556666";
 
@@ -78,7 +81,7 @@ describe("cdk-nag has nothing to say of a stack", () => {
     if (nested === undefined) throw new Error("nothing is nested");
     new Queue(nested, "Open");
     expect(findings(stack).join("\n")).toMatch(/Rotations1\/Open.*AwsSolutions-SQS3/);
-  }, 120_000);
+  });
 });
 
 it("more than fifty secrets of a type are told to Secrets Manager in a stack of their own, each once, after their function", () => {
@@ -98,7 +101,7 @@ it("more than fifty secrets of a type are told to Secrets Manager in a stack of 
   const types = [DependsOn].flat().map((id) => template.toJSON().Resources[id].Type);
   for (const type of ["AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::IAM::ManagedPolicy"])
     expect(types).toContain(type);
-}, 120_000);
+});
 
 describe("where rights go by tags", () => {
   /** Every right on secrets, by whose it is: what, on what, and which tags that has to bear. */
@@ -180,7 +183,7 @@ describe("where rights go by tags", () => {
     expect(ofSecrets(tagged)).toEqual(
       expected((types) => `{installation:prod,type:${types},tenant:${tenantsOf(types)}}`),
     );
-  }, 120_000);
+  });
 
   it("a tenant is asked for only where every secret of a function has one", () => {
     const tagged: Plan = {
@@ -189,11 +192,11 @@ describe("where rights go by tags", () => {
       secrets: plan.secrets.map((one) => ({ ...one, tenant: undefined })),
     };
     expect(ofSecrets(tagged)).toEqual(expected((types) => `{installation:prod,type:${types}}`));
-  }, 120_000);
+  });
 
   it("agents' stay by name and stage", () => {
     const agents = rightsOf({ ...plan, secretsBy: "tag" }).filter((right) => right.startsWith("FanOut"));
     expect(agents.length).toBeGreaterThan(0);
     for (const right of agents) expect(right).toMatch(/^FanOut Allow GetSecretValue \| .*-\?{6}.* \| \{\}$/);
-  }, 120_000);
+  });
 });

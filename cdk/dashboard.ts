@@ -63,10 +63,10 @@ function counts({ telling }: Shown): readonly IWidget[] {
 
 function times({ telling }: Shown): readonly IWidget[] {
   return [
-    query(telling, "Age: the oldest last", [
+    query(telling, "Age: the oldest first, of those that were rotated in the time shown", [
       'filter detail.type = "dev.keyturn.secret.rotated.v1"',
       "stats latest(time) as rotatedAt by detail.subject as secret",
-      "sort rotatedAt desc",
+      "sort rotatedAt asc",
     ]),
     query(telling, "Adoption: seconds from a new version to the last live agent", [
       'filter detail.type in ["dev.keyturn.secret.rotated.v1", "dev.keyturn.secret.adopted.v1"]',
