@@ -1,6 +1,8 @@
 import "./cli/node-version.mjs";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { FileOrder } from "./integration/aws/file-order.ts";
+import { isPatient } from "./integration/aws/installation/patience.ts";
 
 // Very many processes are started: what was compiled for one is there for the next.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
@@ -8,11 +10,9 @@ process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cach
 const aws = "integration/aws/**/*.test.ts";
 const stack = "integration/aws/stack/**/*.test.ts";
 const installation = "integration/aws/installation/**/*.test.ts";
-/** They wait for minutes: for the lease of a worker that was killed, for a database that is away. */
-const patient =
-  process.env.FAULTS === "full"
-    ? []
-    : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
+const patient = isPatient
+  ? []
+  : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
 /** They mostly wait for what is emulated, which has the processors; and they come after what has nothing to do with AWS. */
 const waiting = { maxWorkers: 3, sequence: { groupOrder: 1 } };
@@ -24,6 +24,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Most of them wait for something.
     maxWorkers: 2,
+    sequence: { sequencer: FileOrder },
     projects: [
       {
         extends: true,

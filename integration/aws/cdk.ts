@@ -10,6 +10,7 @@ import {
 import * as z from "zod/mini";
 import type { AwsConfig } from "./aws-config.ts";
 import { startGuarded } from "./guarded.ts";
+import { lockFolder } from "./install-lock.ts";
 import { keepLeftBehind } from "./stack/left-behind.ts";
 
 interface CdkApp {
@@ -17,6 +18,13 @@ interface CdkApp {
   readonly command: string;
   readonly stack: string;
   readonly context?: Readonly<Record<string, string>>;
+  /** Where its assembly is kept, so that it is destroyed as it was deployed last, and not made once more for that. */
+  readonly assembly?: string;
+}
+
+interface Running {
+  readonly isAway?: boolean;
+  readonly over?: AbortSignal | undefined;
 }
 
 /** The outputs of a stack, by name. */
@@ -28,28 +36,38 @@ const outputsName = "outputs.json";
 const quiet = ["--no-notices", "--no-version-reporting"] as const;
 const OutputsFile = z.record(z.string(), z.record(z.string(), z.string()));
 
-/** Deploys a stack by the CDK's own command, as a person would, and tells its outputs. Again is an update. */
-export async function deploy(config: AwsConfig, app: CdkApp): Promise<Outputs> {
-  if (!(await isBootstrapped(config)))
-    // Away from the checkout, or the CDK would run the app that its cdk.json names.
-    await cdk(config, () => ["bootstrap", `aws://${account}/${config.region}`], { isAway: true });
-  const outputs = await cdk(config, (folder) => [
+/** Deploys a stack by the CDK's own command, as a person would, and tells its outputs. Again is an update. `over`: it ends in the middle, and throws. */
+export async function deploy(config: AwsConfig, app: CdkApp, over?: AbortSignal): Promise<Outputs> {
+  await bootstrap(config, over);
+  const words = (folder: string) => [
     ...["deploy", app.stack, ...appOptions(app, folder)],
     ...["--require-approval=never", `--outputs-file=${join(folder, outputsName)}`],
-  ]);
+  ];
+  const outputs = await cdk(config, words, { over });
   return OutputsFile.parse(JSON.parse(outputs))[app.stack] ?? {};
+}
+
+/** Once for each emulator. Who comes while another one does it waits: they would find its stack half made. */
+async function bootstrap(config: AwsConfig, over?: AbortSignal): Promise<void> {
+  using _lock = await lockFolder(join(checkout, "node_modules/.cache/bootstrapping"), () => undefined);
+  if (await isBootstrapped(config)) return;
+  // Away from the checkout, or the CDK would run the app that its cdk.json names.
+  await cdk(config, () => ["bootstrap", `aws://${account}/${config.region}`], { isAway: true, over });
 }
 
 /** Removes a stack, but for what it retains. What goes is kept before, to be searched for secret values. */
 export async function destroy(config: AwsConfig, app: CdkApp): Promise<void> {
   const ids = await idsIn(config, app.stack);
   await keepLeftBehind(config, (name) => ids.has(name));
-  await cdk(config, (folder) => ["destroy", app.stack, ...appOptions(app, folder), "--force"]);
+  const { assembly } = app;
+  const options = (folder: string) =>
+    assembly === undefined ? appOptions(app, folder) : [`--app=${assembly}`];
+  await cdk(config, (folder) => ["destroy", app.stack, ...options(folder), "--force"]);
 }
 
-function appOptions({ command, context = {} }: CdkApp, folder: string): readonly string[] {
+function appOptions({ command, context = {}, assembly }: CdkApp, folder: string): readonly string[] {
   const values = Object.entries(context).map(([name, value]) => `--context=${name}=${value}`);
-  return [`--app=${command}`, `--output=${join(folder, "cloud-assembly")}`, ...values];
+  return [`--app=${command}`, `--output=${assembly ?? join(folder, "cloud-assembly")}`, ...values];
 }
 
 /** What its parts are called, and the log groups that its functions make by themselves. */
@@ -84,15 +102,20 @@ async function isBootstrapped(config: AwsConfig): Promise<boolean> {
 async function cdk(
   config: AwsConfig,
   words: (folder: string) => readonly string[],
-  { isAway = false } = {},
+  { isAway = false, over }: Running = {},
 ): Promise<string> {
+  over?.throwIfAborted();
   const folder = await mkdtemp(join(tmpdir(), "keyturn-cdk-"));
   const logPath = join(folder, "cdk.log");
   const output = openSync(logPath, "a");
   try {
     const command = [join(checkout, "node_modules/.bin/cdk"), ...words(folder), ...quiet];
     const where = { folder: isAway ? folder : checkout, output, env: environment(config, folder) };
-    const code = await startGuarded(command, where).ended;
+    const running = startGuarded(command, where);
+    const end = () => void running.end();
+    over?.addEventListener("abort", end);
+    const code = await running.ended;
+    over?.removeEventListener("abort", end);
     const outputsPath = join(folder, outputsName);
     if (code === 0) return existsSync(outputsPath) ? readFileSync(outputsPath, "utf8") : "{}";
     throw new Error(`cdk ended with exit code ${code}:\n${readFileSync(logPath, "utf8").slice(-8_000)}`);

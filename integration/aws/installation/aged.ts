@@ -1,9 +1,9 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import { inject } from "vitest";
 import { asKeyturnError } from "../../../core/errors.ts";
 import { openJournal } from "../../../functions/journal.ts";
+import { installation } from "./installation.ts";
 
-const client = new DynamoDBClient(inject("installation").aws);
+const client = new DynamoDBClient(installation.aws);
 const journal = openJournal({ client, name: "keyturn-shown-journal" });
 
 /** So much time has gone by for the schedule of a secret at rest: its current value is older, and what the schedule waits for is nearer. */

@@ -1,9 +1,9 @@
 import { CloudWatchLogsClient, paginateFilterLogEvents } from "@aws-sdk/client-cloudwatch-logs";
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
-import { inject } from "vitest";
 import * as z from "zod/mini";
+import { installation } from "./installation.ts";
 
-const { aws } = inject("installation");
+const { aws } = installation;
 const lambda = new LambdaClient(aws);
 const logs = new CloudWatchLogsClient(aws);
 export const rotating = "keyturn-shown-postgres-alternating";

@@ -7,13 +7,14 @@ import {
   UnsubscribeCommand,
 } from "@aws-sdk/client-sns";
 import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { fleetTopicName, hostEvents, hostQueueName, hostSource } from "../../../core/host-messages.ts";
 import { eventsOf } from "./asking.ts";
 import { Fleet, type Value } from "./fleet-of.ts";
+import { installation } from "./installation.ts";
 import { atRest, begun, current, letsIn, rotated } from "./stage.ts";
 
-const { aws } = inject("installation");
+const { aws } = installation;
 const hostCount = 4;
 const ref = "astray/db";
 const [sns, sqs, bus] = [new SNSClient(aws), new SQSClient(aws), new EventBridgeClient(aws)];

@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { CancelRotateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { beforeAll, expect, inject, test, vi } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { inParallel } from "../../../core/parallel.ts";
+import { installation } from "./installation.ts";
 import { points } from "./points.ts";
 import { hasEnded, play, scenesOf } from "./scenes.ts";
 import { begun, current, rotateSecret } from "./stage.ts";
 import { startWitness } from "./witness.ts";
 
-const manager = new SecretsManagerClient(inject("installation").aws);
+const manager = new SecretsManagerClient(installation.aws);
 const killed = scenesOf("killed", points);
 const restarted = scenesOf("restarted", {
   "create: before the value is stored": points["create: before the value is stored"],

@@ -1,11 +1,12 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import pg from "pg";
-import { expect, inject } from "vitest";
+import { expect } from "vitest";
 import type { AgentState } from "../../../core/fleet.ts";
 import { openJournal } from "../../../functions/journal.ts";
 import { HostProcesses } from "../stack/host-processes.ts";
+import { installation } from "./installation.ts";
 
-const { aws, postgres } = inject("installation");
+const { aws, postgres } = installation;
 const journal = openJournal({ client: new DynamoDBClient(aws), name: "keyturn-shown-journal" });
 
 /** A value as agents read it. */

@@ -1,17 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { ListQueuesCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, expect, inject, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Fleet, type Value } from "./fleet-of.ts";
+import { installation } from "./installation.ts";
 import { begun, current, letsIn, record, rotateSecret, tick } from "./stage.ts";
 
-const { aws } = inject("installation");
-const [installation, fleet, ref] = ["shown", "web", "fleet/db"];
+const [fleet, ref] = ["web", "fleet/db"];
 const [processCount, hostsEach, cacheTtlMs] = [5, 10, 24_000];
 /** Besides those of one process that ends before anything is rotated. */
 const hostCount = processCount * hostsEach;
 const leavingCount = 2;
 
-const sqs = new SQSClient(aws);
+const sqs = new SQSClient(installation.aws);
 let web: Fleet;
 let first: Value;
 
@@ -64,7 +64,7 @@ test("hosts enrol at the installation, each with a queue of its own, and log in 
   const all = hostCount + leavingCount;
   await web.allUse(first, all);
   expect(web.processes.hosts()).toHaveLength(all);
-  const QueueNamePrefix = `keyturn-${installation}-${fleet}-`;
+  const QueueNamePrefix = `keyturn-shown-${fleet}-`;
   const { QueueUrls } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix, MaxResults: 1000 }));
   expect(QueueUrls).toHaveLength(all);
   await nothingFailed();

@@ -8,13 +8,14 @@ import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge
 import { IAMClient, ListAccessKeysCommand } from "@aws-sdk/client-iam";
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { GetQueueUrlCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { expect, inject, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Secret } from "../../../core/secret.ts";
 import { agentOf } from "../iam-target.ts";
+import { installation } from "./installation.ts";
 import { webhookSecret } from "./secrets.ts";
 import { atRest, begun, current, record } from "./stage.ts";
 
-const { aws, iam: account, outputs } = inject("installation");
+const { aws, iam: account, outputs } = installation;
 const manager = new SecretsManagerClient(aws);
 const bridge = new EventBridgeClient(aws);
 const iam = new IAMClient(account);

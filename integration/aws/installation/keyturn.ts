@@ -1,7 +1,7 @@
-import { inject } from "vitest";
 import { type Ended, runKeyturn } from "../../keyturn-command.ts";
+import { installation } from "./installation.ts";
 
-const { aws, iam, manifest } = inject("installation");
+const { aws, iam, manifest } = installation;
 
 /** Runs the command as a person of the account does, with the manifest that was deployed. */
 export function keyturn(args: readonly string[], input = "", file = manifest): Promise<Ended> {

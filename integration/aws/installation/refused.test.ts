@@ -8,15 +8,16 @@ import {
   SecretsManagerClient,
   UpdateSecretVersionStageCommand,
 } from "@aws-sdk/client-secrets-manager";
-import { expect, inject, test } from "vitest";
+import { expect, test } from "vitest";
 import { ask, eventsOf, logOf, rotating } from "./asking.ts";
+import { installation } from "./installation.ts";
 import { keyturn } from "./keyturn.ts";
 import { hasEnded, play } from "./scenes.ts";
 import { adminOf } from "./secrets.ts";
 import { atRest, begun, current, letsIn, record, rotateSecret } from "./stage.ts";
 import { stand } from "./steering.ts";
 
-const manager = new SecretsManagerClient(inject("installation").aws);
+const manager = new SecretsManagerClient(installation.aws);
 
 /** Does something to a secret, and gives what undoes it. */
 type Breaking = (ref: string) => Promise<() => Promise<void>>;

@@ -1,10 +1,11 @@
 import pg from "pg";
-import { expect, inject, test } from "vitest";
+import { expect, test } from "vitest";
 import { RevokeResult } from "../../../cli/results/revoke.ts";
+import { installation } from "./installation.ts";
 import { keyturn } from "./keyturn.ts";
 import { atRest, begun, current, letsIn, record } from "./stage.ts";
 
-const { postgres } = inject("installation");
+const { postgres } = installation;
 const ref = "revoked/db";
 test("`keyturn revoke --leaked` knows a leaked password by its value: refused within the minute, its sessions ended, a successor out", async () => {
   const before = await begun(ref);

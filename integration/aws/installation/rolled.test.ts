@@ -1,13 +1,14 @@
 import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { aged } from "./aged.ts";
 import { Fleet, type Value } from "./fleet-of.ts";
+import { installation } from "./installation.ts";
 import { keyturn } from "./keyturn.ts";
 import { atRest, begun, current, letsIn, record, rotated, tick } from "./stage.ts";
 
 const hostCount = 4;
 const refs = { rolled: "rolled/db", twice: "twice/db" };
-const sqs = new SQSClient(inject("installation").aws);
+const sqs = new SQSClient(installation.aws);
 
 let rolled: Fleet;
 let first: Readonly<Record<keyof typeof refs, Value>>;

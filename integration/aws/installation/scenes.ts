@@ -1,9 +1,10 @@
 import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { expect, inject } from "vitest";
+import { expect } from "vitest";
+import { installation } from "./installation.ts";
 import type { Point } from "./points.ts";
 import { atRest, current, letsIn } from "./stage.ts";
 
-const manager = new SecretsManagerClient(inject("installation").aws);
+const manager = new SecretsManagerClient(installation.aws);
 
 /** What happens to a secret. */
 interface Scene {

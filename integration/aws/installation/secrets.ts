@@ -1,3 +1,5 @@
+import { isPatient } from "./patience.ts";
+
 /** What is said of a secret in the manifest beside where it is. */
 interface Said {
   readonly fleets?: readonly string[];
@@ -27,12 +29,17 @@ function each(name: string, count: number): Readonly<Record<string, Said>> {
   return Object.fromEntries(Array.from({ length: count }, (_, index) => [`${name}/${index + 1}`, soon]));
 }
 
-/** The databases' secrets of the installation. Each test has secrets of its own, with a role and a way to the server of their own. */
-export const databases: Secrets["databases"] = {
-  "ordered/db": soon,
+/** Of tests that nobody has the patience for every day. */
+const patient: Secrets["databases"] = {
   ...each("killed", 7),
   ...each("restarted", 4),
   ...each("frozen", 4),
+  ...named("away", ["set", "grace"], hourly),
+};
+
+/** The databases' secrets of the installation. Each test has secrets of its own, with a role and a way to the server of their own. */
+export const databases: Secrets["databases"] = {
+  "ordered/db": soon,
   "revoked/db": { ...soon, fleets: ["revoked-agents"] },
   "fleet/db": { fleets: ["web"], cacheTtl: "24s", grace: { atLeast: "24s", atMost: "5m" } },
   "rolled/db": { fleets: ["rolled"], cacheTtl: "6s", grace: { atLeast: "30s", atMost: "5m" } },
@@ -41,9 +48,9 @@ export const databases: Secrets["databases"] = {
   ...named("refused", ["reading", "writing", "journal"]),
   ...named("throttled", ["store", "journal"]),
   ...named("broken", ["admin", "current"]),
-  ...named("away", ["set", "grace"], hourly),
   ...named("gone", ["table", "secret"]),
   "imported/db": soon,
+  ...(isPatient ? patient : {}),
 };
 
 /** The keys of users of IAM. */

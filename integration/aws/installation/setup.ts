@@ -1,38 +1,35 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TestProject } from "vitest/node";
-import type { PostgresServer } from "../../postgres-server.ts";
+import { inBackground } from "../background.ts";
+import { installed } from "../install.ts";
 import { databases, users } from "./secrets.ts";
 import { stageOf } from "./stage-of.ts";
-import { type Installation, startInstallation } from "./start.ts";
+import { startInstallation } from "./start.ts";
+import type { Told } from "./told.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** What tests may know of the installation that they share. */
-    readonly installation: Omit<Installation, "postgres" | "wires"> & {
-      readonly postgres: Pick<PostgresServer, "host" | "port" | "ca" | "superuser">;
-    };
+    /** Where `installation.ts` waits for it. */
+    readonly installation: string;
   }
 }
 
-/** The app, deployed unmodified, once before the first file of this folder. */
+/** The app, deployed unmodified, once, while files run that do without it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const stack = new AsyncDisposableStack();
-  try {
-    const installation = await startInstallation(stack, { databases, users });
-    const { postgres, wires, ...told } = installation;
-    const over = new AbortController();
-    const ticks = tickUntil(over.signal, stageOf(installation).tick);
-    stack.defer(async () => {
-      over.abort();
-      await ticks;
-    });
-    const { host, port, ca, superuser } = postgres;
-    project.provide("installation", { ...told, postgres: { host, port, ca, superuser } });
-  } catch (failure) {
-    await stack.disposeAsync();
-    throw failure;
-  }
-  return () => stack.disposeAsync();
+  // Outside of everybody's time limit.
+  for (const emulator of ["dynamodb-local", "localstack", "ministack"] as const) await installed(emulator);
+  const background = await inBackground(deployed);
+  project.provide("installation", background.address);
+  return background.end;
+}
+
+async function deployed(stack: AsyncDisposableStack, over: AbortSignal): Promise<Told> {
+  const installation = await startInstallation(stack, { databases, users }, over);
+  const ticks = tickUntil(over, stageOf(installation).tick);
+  stack.defer(() => ticks);
+  const { aws, iam, gate, manifest, outputs, postgres } = installation;
+  const { host, port, ca, superuser } = postgres;
+  return { aws, iam, gate, manifest, outputs, postgres: { host, port, ca, superuser } };
 }
 
 /** LocalStack takes the messages of a queue by one batch after the other: more often, and what is ordered would pile up. */

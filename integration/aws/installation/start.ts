@@ -5,15 +5,14 @@ import { join } from "node:path";
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { stringify } from "yaml";
 import { type PostgresServer, startPostgres } from "../../postgres-server.ts";
-import { createTarget } from "../../postgres-target.ts";
+import { createTarget, type PostgresTarget } from "../../postgres-target.ts";
 import { startProxy, type TcpProxy } from "../../tcp-proxy.ts";
 import type { AwsConfig } from "../aws-config.ts";
 import { deploy } from "../cdk.ts";
-import { installed } from "../install.ts";
 import { startLocalstack } from "../localstack.ts";
 import { startMinistack } from "../ministack.ts";
 import { keepLeftBehind } from "../stack/left-behind.ts";
-import { startGate } from "./gate.ts";
+import { type Gate, startGate } from "./gate.ts";
 import { makeUser } from "./iam-user.ts";
 import { adminOf, type Secrets, webhookSecret } from "./secrets.ts";
 
@@ -30,21 +29,52 @@ export interface Installation {
   readonly wires: ReadonlyMap<string, TcpProxy>;
 }
 
-/** What is started ends with the stack. */
+/** What is started ends with the stack. `over`: nobody needs it any more, and its deployment ends in the middle. */
 export async function startInstallation(
   stack: AsyncDisposableStack,
-  { databases, users }: Secrets,
+  secrets: Secrets,
+  over?: AbortSignal,
 ): Promise<Installation> {
-  for (const emulator of ["dynamodb-local", "localstack", "ministack"] as const) await installed(emulator);
+  const wires = new Map<string, TcpProxy>();
+  const gate = stack.use(await startGate(wires));
+  const starting = [
+    startDatabases(stack, Object.keys(secrets.databases), wires),
+    startEmulators(stack, gate),
+  ] as const;
+  // What is still starting when the other one has failed would be left behind.
+  await Promise.allSettled(starting);
+  const [{ postgres, targets }, { aws, iam }] = await Promise.all(starting);
+  const folder = mkdtempSync(join(tmpdir(), "keyturn-installation-"));
+  stack.defer(() => rmSync(folder, { recursive: true }));
+  const manifest = join(folder, "keyturn.yaml");
+  const stores = { shown: { aws: { account: "000000000000", region: aws.region } } };
+  const made = await makeSecrets({ aws, iam }, secrets, targets, wires);
+  writeFileSync(manifest, stringify({ stores, secrets: made }));
+  const context = { manifest, terminationProtection: "false", auditDays: "1", webhookSecret };
+  const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
+  const outputs = await deploy(aws, app, over);
+  return { aws, iam, gate: gate.endpoint, manifest, outputs, postgres, wires };
+}
+
+/** One server, with a role and a way to it for each secret. */
+async function startDatabases(
+  stack: AsyncDisposableStack,
+  refs: readonly string[],
+  wires: Map<string, TcpProxy>,
+) {
   const postgres = await startPostgres({ maxConnections: 200 });
   stack.defer(() => postgres.stop());
-  const wires = new Map<string, TcpProxy>();
-  for (const ref of Object.keys(databases)) {
+  const targets = new Map<string, PostgresTarget>();
+  for (const ref of refs) {
     const wire = await startProxy({ host: "127.0.0.1", port: postgres.port });
     stack.defer(() => wire.close());
     wires.set(ref, wire);
+    targets.set(ref, await createTarget(postgres));
   }
-  const gate = stack.use(await startGate(wires));
+  return { postgres, targets };
+}
+
+async function startEmulators(stack: AsyncDisposableStack, gate: Gate) {
   const ministack = stack.use(await startMinistack());
   const localstack = stack.use(
     await startLocalstack({
@@ -61,42 +91,40 @@ export async function startInstallation(
   );
   stack.defer(() => keepLeftBehind(localstack.config));
   gate.leadTo(localstack.endpoint);
-  const folder = mkdtempSync(join(tmpdir(), "keyturn-installation-"));
-  stack.defer(() => rmSync(folder, { recursive: true }));
-  const manifest = join(folder, "keyturn.yaml");
-  const manager = new SecretsManagerClient(localstack.config);
-  const SecretString = randomBytes(24).toString("hex");
-  await manager.send(new CreateSecretCommand({ Name: webhookSecret, SecretString }));
-  const secrets: Record<string, unknown> = {};
+  return { aws: localstack.config, iam: ministack.config };
+}
+
+/** What the manifest says of them, all made at once in the store. */
+async function makeSecrets(
+  { aws, iam }: Pick<Installation, "aws" | "iam">,
+  { databases, users }: Secrets,
+  targets: ReadonlyMap<string, PostgresTarget>,
+  wires: Installation["wires"],
+): Promise<object> {
+  const manager = new SecretsManagerClient(aws);
   const add = async (ref: string, type: string, config: object, admin: string, said: object) => {
     await manager.send(new CreateSecretCommand({ Name: ref }));
     await manager.send(new CreateSecretCommand({ Name: adminOf(ref), SecretString: admin }));
-    secrets[ref] = { store: "shown", type, config, admin: { secret: adminOf(ref) }, ...said };
-    secrets[adminOf(ref)] = { store: "shown", type: "held" };
+    return {
+      [ref]: { store: "shown", type, config, admin: { secret: adminOf(ref) }, ...said },
+      [adminOf(ref)]: { store: "shown", type: "held" },
+    };
   };
-  for (const [ref, said] of Object.entries(databases)) {
-    const target = await createTarget(postgres);
-    const config = { ...target.config, port: wires.get(ref)?.port };
-    await add(ref, "postgres-alternating", config, JSON.stringify(target.administrator), said);
-  }
-  for (const [ref, said] of Object.entries(users)) {
+  const addDatabase = ([ref, said]: [string, object]) => {
+    const { config, administrator } = targets.get(ref) ?? {};
+    const through = { ...config, port: wires.get(ref)?.port };
+    return add(ref, "postgres-alternating", through, JSON.stringify(administrator), said);
+  };
+  const addUser = async ([ref, said]: [string, object]) => {
     const userName = ref.replace("/", "-");
     const config = { userName, region: "us-east-1", freshKeyMs: 400, quietMs: 1, keepInactiveMs: 0 };
-    await add(ref, "aws-iam-access-key", config, await makeUser(ministack.config, userName), said);
-  }
-  const stores = { shown: { aws: { account: "000000000000", region: "us-east-1" } } };
-  writeFileSync(manifest, stringify({ stores, secrets }));
-  const context = { manifest, terminationProtection: "false", auditDays: "1", webhookSecret };
-  const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
-  const outputs = await deploy(localstack.config, app);
-  manager.destroy();
-  return {
-    aws: localstack.config,
-    iam: ministack.config,
-    gate: gate.endpoint,
-    manifest,
-    outputs,
-    postgres,
-    wires,
+    return add(ref, "aws-iam-access-key", config, await makeUser(iam, userName), said);
   };
+  const SecretString = randomBytes(24).toString("hex");
+  const [made] = await Promise.all([
+    Promise.all([...Object.entries(databases).map(addDatabase), ...Object.entries(users).map(addUser)]),
+    manager.send(new CreateSecretCommand({ Name: webhookSecret, SecretString })),
+  ]);
+  manager.destroy();
+  return Object.assign({}, ...made);
 }

@@ -1,11 +1,11 @@
-import { inject } from "vitest";
 import * as z from "zod/mini";
 import type { Outage } from "../../tcp-proxy.ts";
 import { Call, callsThrough, sayToGate } from "./gate-client.ts";
 import type { Rule } from "./gate-rules.ts";
+import { installation } from "./installation.ts";
 import { processesAt } from "./process-of.ts";
 
-const { gate } = inject("installation");
+const { gate } = installation;
 
 /** A rule that stands before the functions' calls. */
 export interface Standing extends AsyncDisposable {

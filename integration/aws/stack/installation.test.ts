@@ -28,6 +28,7 @@ const app = {
   command: "node cdk/app.ts",
   stack: "keyturn-shown",
   context: { manifest: join(folder, "keyturn.yaml"), terminationProtection: "false", auditDays: "1" },
+  assembly: join(folder, "cloud-assembly"),
 };
 const manager = new SecretsManagerClient(aws);
 const sqs = new SQSClient(aws);
