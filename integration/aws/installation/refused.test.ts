@@ -8,7 +8,7 @@ import {
   SecretsManagerClient,
   UpdateSecretVersionStageCommand,
 } from "@aws-sdk/client-secrets-manager";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ask, eventsOf, logOf, rotating } from "./asking.ts";
 import { installation } from "./installation.ts";
 import { keyturn } from "./keyturn.ts";
@@ -128,6 +128,12 @@ const refusals: readonly Refusal[] = [
   },
 ];
 
+/** What a function has written is in its log a little later. */
+async function isLogged(ref: string, said: string | undefined): Promise<void> {
+  const isThere = async () => expect((await logOf(ref)).join("\n")).toContain(said);
+  await vi.waitFor(isThere, { timeout: 30_000, interval: 250 });
+}
+
 test.concurrent("what is broken is said with what to do, current stays as it is, and the next rotation after it is mended ends", async () => {
   const wrong = await play(refusals, async ({ ref, breaking, says, tells }) => {
     const before = await begun(ref);
@@ -139,7 +145,7 @@ test.concurrent("what is broken is said with what to do, current stays as it is,
     expect((await current(ref))?.version).toBe(before.version);
     await atRest(ref, 240_000);
     // Lambda writes down what a function fails with, and counts it: there is an alarm on that.
-    expect((await logOf(ref)).join("\n")).toContain(said);
+    await isLogged(ref, said);
     const token = randomUUID();
     await rotateSecret(ref, token);
     await hasEnded(ref, [before.value]);
@@ -164,5 +170,5 @@ test.concurrent("a secret that the manifest does not have is refused, and stays 
   await rotateSecret(Name, randomUUID());
   expect((await current(Name))?.version).toBe(VersionId);
   expect(await record(Name)).toBeUndefined();
-  expect((await logOf(Name)).join("\n")).toContain(said);
+  await isLogged(Name, said);
 }, 60_000);

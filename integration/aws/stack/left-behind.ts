@@ -17,6 +17,7 @@ import {
 import { paginateListQueues, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { variable } from "../../../canaries/run-folder.ts";
 import { markValues } from "../../../canaries/watch.ts";
+import { inParallel } from "../../../core/parallel.ts";
 import type { AwsConfig } from "../aws-config.ts";
 
 /** Which of them, by its name or its address. */
@@ -31,7 +32,7 @@ export async function keepLeftBehind(config: AwsConfig, asked: Asked = () => tru
   await writeLeftBehind(config, mkdtempSync(join(tmpdir(), "keyturn-left-")), asked);
 }
 
-/** Writes into files what would go with an emulator: what functions have logged, and what is in its tables, buckets and queues. */
+/** Writes into files what would go with an emulator: what functions have logged, and what is in its tables, buckets and queues. All at once: whoever runs tests waits for it. */
 export async function writeLeftBehind(
   config: AwsConfig,
   folder: string,
@@ -43,10 +44,8 @@ export async function writeLeftBehind(
       mode: 0o600,
     });
   };
-  await writeLogGroups(config, asked, keep);
-  await writeTables(config, asked, keep);
-  await writeBuckets(config, asked, keep);
-  await writeQueues(config, asked, keep);
+  const writers = [writeLogGroups, writeTables, writeBuckets, writeQueues];
+  await Promise.all(writers.map((write) => write(config, asked, keep)));
 }
 
 async function writeLogGroups(config: AwsConfig, asked: Asked, keep: Keep): Promise<void> {
@@ -80,10 +79,11 @@ async function writeBuckets(config: AwsConfig, asked: Asked, keep: Keep): Promis
   for (const { Name: Bucket = "" } of Buckets) {
     if (!asked(Bucket)) continue;
     for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket })) {
-      for (const { Key = "" } of Contents) {
+      const read = await inParallel(Contents, 8, async ({ Key = "" }) => {
         const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
         keep("objects", `${Bucket}/${Key}`, [(await Body?.transformToString()) ?? ""]);
-      }
+      });
+      for (const one of read) if (one.status === "rejected") throw one.reason;
     }
   }
 }
