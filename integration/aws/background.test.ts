@@ -54,6 +54,8 @@ test("one that is not needed any more is told so, and what it has started until 
 
 test("nobody waits longer than they said", async () => {
   const background = await inBackground((_, over) => sleep(60_000, {}, { signal: over }));
+  const began = performance.now();
   await expect(ask(background.address, 100)).rejects.toThrow("the place has not started within 100 ms");
+  expect(performance.now() - began).toBeLessThan(5_000);
   await background.end();
 });
