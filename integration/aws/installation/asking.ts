@@ -25,7 +25,8 @@ export const logOf = (ref: string) => linesOf(`/aws/lambda/${rotating}`, ref);
 /** The events of a secret, as they are counted for the alarms. */
 export const eventsOf = (ref: string) => linesOf("/keyturn/shown/events", ref);
 
-async function linesOf(logGroupName: string, ref: string): Promise<readonly string[]> {
+/** What a group of the log has of a secret. */
+export async function linesOf(logGroupName: string, ref: string): Promise<readonly string[]> {
   const lines: string[] = [];
   for await (const { events = [] } of paginateFilterLogEvents({ client: logs }, { logGroupName }))
     lines.push(...events.map(({ message = "" }) => message));

@@ -7,6 +7,7 @@ import {
   GetSecretValueCommand,
   ResourceNotFoundException,
   RotateSecretCommand,
+  type RotationRulesType,
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
 import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
@@ -87,13 +88,16 @@ export function stageOf({ aws, postgres }: Deployed) {
     return found;
   }
 
-  /** Begins a rotation as the console does; LocalStack answers when all four steps are over, and with success although one failed. */
-  async function rotateSecret(ref: string, token: string, type = "postgres-alternating"): Promise<void> {
+  /**
+   * Begins a rotation as the console does; LocalStack answers when all four steps are over, and with success although one failed. Only
+   * with rules does it say, as AWS always does, that it rotates the secret from then on.
+   */
+  async function rotateSecret(ref: string, token: string, rules?: RotationRulesType): Promise<void> {
     const { FunctionArn } = await lambda.send(
-      new GetFunctionConfigurationCommand({ FunctionName: `keyturn-shown-${type}` }),
+      new GetFunctionConfigurationCommand({ FunctionName: "keyturn-shown-postgres-alternating" }),
     );
     const asked = { SecretId: ref, RotationLambdaARN: FunctionArn, ClientRequestToken: token };
-    await manager.send(new RotateSecretCommand(asked));
+    await manager.send(new RotateSecretCommand({ ...asked, RotationRules: rules }));
   }
 
   /** Rotates it so, and tells the value that has come out. */

@@ -1,0 +1,174 @@
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import { DescribeSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import {
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  SendMessageCommand,
+  SQSClient,
+} from "@aws-sdk/client-sqs";
+import { beforeAll, expect, test, vi } from "vitest";
+import { aged } from "./aged.ts";
+import { linesOf } from "./asking.ts";
+import type { Value } from "./fleet-of.ts";
+import { installation } from "./installation.ts";
+import { keyturn } from "./keyturn.ts";
+import { atRest, begun, current, letsIn, record, rotated, rotateSecret, tick } from "./stage.ts";
+import { callsSince } from "./steering.ts";
+
+/** What people ask of a rotation beside its course, and what begins it without them. */
+const refs = { paused: "paused/db", held: "held/db", driven: "driven/db" };
+const hourMs = 3_600_000;
+const sqs = new SQSClient(installation.aws);
+const manager = new SecretsManagerClient(installation.aws);
+const bridge = new EventBridgeClient(installation.aws);
+let first: Readonly<Record<keyof typeof refs, Value>>;
+
+beforeAll(async () => {
+  const [paused, held, driven] = await Promise.all(Object.values(refs).map(begun));
+  if (paused === undefined || held === undefined || driven === undefined) throw new Error("not begun");
+  first = { paused, held, driven };
+}, 300_000);
+
+async function done(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await keyturn(args);
+  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout;
+}
+
+/** By the tick, and by a message to the function that rotates; when this resolves both have been seen to. */
+async function lookedAt(ref: string): Promise<void> {
+  await tick();
+  const { QueueUrl } = await sqs.send(
+    new GetQueueUrlCommand({ QueueName: "keyturn-shown-postgres-alternating-work" }),
+  );
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ ref }) }));
+  const AttributeNames = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"] as const;
+  const left = async () => {
+    const { Attributes = {} } = await sqs.send(
+      new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
+    );
+    return AttributeNames.map((name) => Attributes[name]);
+  };
+  await vi.waitUntil(async () => (await left()).every((count) => count === "0"), {
+    timeout: 60_000,
+    interval: 250,
+  });
+}
+
+/** What the audit has of a secret, each as `action: detail`. */
+async function told(ref: string): Promise<readonly string[]> {
+  const lines = (await done("audit", "export", ref)).trim().split("\n");
+  return lines.map((line) => JSON.parse(line)).map(({ action, detail }) => `${action}: ${detail}`);
+}
+
+test.concurrent("what is paused does not begin, though it is due, and begins when it is resumed", async ({
+  expect,
+}) => {
+  const ref = refs.paused;
+  await done("pause", ref, "--reason", "the sale");
+  await aged(ref, hourMs);
+  await lookedAt(ref);
+  await lookedAt(ref);
+  expect(await current(ref)).toEqual(first.paused);
+  expect(await record(ref)).toMatchObject({ state: { phase: "idle" }, paused: { reason: "the sale" } });
+  await done("resume", ref);
+  await tick();
+  await expect
+    .poll(async () => (await current(ref))?.version, { timeout: 60_000 })
+    .not.toBe(first.paused.version);
+  await atRest(ref);
+  const all = await told(ref);
+  const order = [
+    "paused: the sale",
+    "resumed: after the pause of ",
+    "rotate.began: requested by schedule",
+  ].map((what) => all.findIndex((line) => line.startsWith(what)));
+  expect(order).not.toContain(-1);
+  expect(order).toEqual(order.toSorted((one, other) => one - other));
+  expect([await letsIn(first.paused.value), await letsIn((await current(ref))?.value)]).toEqual([
+    false,
+    true,
+  ]);
+}, 300_000);
+
+test.concurrent("a hold keeps the old value alive when its grace is over, and its release lets it end", async ({
+  expect,
+}) => {
+  const ref = refs.held;
+  await done("hold", ref, "--for", "2h", "--reason", "the monthly report");
+  const after = await rotated(ref);
+  const grace = async () => {
+    const state = (await record(ref))?.state;
+    return state?.phase === "grace" ? state.since : undefined;
+  };
+  await expect.poll(grace, { timeout: 60_000 }).toBeDefined();
+  const since = (await grace()) ?? Number.NaN;
+  // The longest grace of this secret is four seconds.
+  await sleep(Math.max(0, since + 6_000 - Date.now()));
+  await lookedAt(ref);
+  expect(await grace()).toBe(since);
+  expect([await letsIn(first.held.value), await letsIn(after.value)]).toEqual([true, true]);
+  await done("release", ref);
+  await tick();
+  await atRest(ref);
+  expect([await letsIn(first.held.value), await letsIn(after.value)]).toEqual([false, true]);
+}, 300_000);
+
+test.concurrent("what Secrets Manager rotates the schedule begins by RotateSecret: four steps of it, and the old value is refused", async ({
+  expect,
+}) => {
+  const ref = refs.driven;
+  const token = randomUUID();
+  await rotateSecret(ref, token, { AutomaticallyAfterDays: 30 });
+  const before = await current(ref);
+  expect(before?.version).toBe(token);
+  await atRest(ref);
+  await aged(ref, hourMs);
+  const since = Date.now();
+  await tick();
+  await expect.poll(async () => (await current(ref))?.version, { timeout: 120_000 }).not.toBe(token);
+  await atRest(ref);
+  const after = await current(ref);
+  // No other secret of this installation is rotated by Secrets Manager and has a schedule.
+  const calls = (await callsSince(since)).filter(({ operation }) => operation === "RotateSecret");
+  expect(calls.map(({ by }) => by)).toEqual(["keyturn-shown-postgres-alternating"]);
+  expect(
+    (await told(ref)).filter((line) => line.startsWith("rotate.began: requested by schedule")),
+  ).toHaveLength(1);
+  const { LastRotatedDate, RotationEnabled } = await manager.send(
+    new DescribeSecretCommand({ SecretId: ref }),
+  );
+  expect(RotationEnabled).toBe(true);
+  expect(LastRotatedDate?.getTime()).toBeGreaterThan(since - 2_000);
+  expect([await letsIn(before?.value), await letsIn(after?.value)]).toEqual([false, true]);
+}, 300_000);
+
+const golden = [
+  "secret-label-updated",
+  "rotation-failed",
+  "rotation-abandoned-service-event-details",
+  "test-rotation-failed",
+  "cancel-rotate-secret",
+];
+
+test.concurrent("what Secrets Manager tells of a secret has it looked at: by the rule, the queue and the function that answers", async ({
+  expect,
+}) => {
+  const ref = refs.paused;
+  const Entries = golden.map((name) => {
+    const text = readFileSync(join(import.meta.dirname, `../../events/aws/${name}.json`), "utf8");
+    expect(text).toContain("billing/db");
+    const { source, "detail-type": DetailType, detail } = JSON.parse(text.replaceAll("billing/db", ref));
+    return { Source: source, DetailType, Detail: JSON.stringify(detail) };
+  });
+  const { FailedEntryCount } = await bridge.send(new PutEventsCommand({ Entries }));
+  expect(FailedEntryCount).toBe(0);
+  const looks = async () =>
+    (await linesOf("/aws/lambda/keyturn-shown-revoke", ref)).filter((line) => line.includes("looks at"))
+      .length;
+  await expect.poll(looks, { timeout: 60_000, interval: 1_000 }).toBe(golden.length);
+}, 120_000);
