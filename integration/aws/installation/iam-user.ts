@@ -1,5 +1,6 @@
 import {
   CreateAccessKeyCommand,
+  CreateRoleCommand,
   CreateUserCommand,
   IAMClient,
   PutUserPolicyCommand,
@@ -20,4 +21,16 @@ export async function makeUser(config: AwsConfig, userName: string): Promise<str
   const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey } = AccessKey ?? {};
   iam.destroy();
   return JSON.stringify({ accessKeyId, secretAccessKey });
+}
+
+/** A role that machines of EC2 have. */
+export async function makeRole(config: AwsConfig, RoleName: string): Promise<void> {
+  const iam = new IAMClient(config);
+  const Principal = { Service: "ec2.amazonaws.com" };
+  const trust = {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Principal, Action: "sts:AssumeRole" }],
+  };
+  await iam.send(new CreateRoleCommand({ RoleName, AssumeRolePolicyDocument: JSON.stringify(trust) }));
+  iam.destroy();
 }

@@ -5,14 +5,16 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
-import { IAMClient, ListAccessKeysCommand } from "@aws-sdk/client-iam";
+import { GetRolePolicyCommand, IAMClient, ListAccessKeysCommand } from "@aws-sdk/client-iam";
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { GetQueueUrlCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { Secret } from "../../../core/secret.ts";
 import { agentOf } from "../iam-target.ts";
+import { HostProcesses } from "../stack/host-processes.ts";
 import { installation } from "./installation.ts";
-import { webhookSecret } from "./secrets.ts";
+import { keyturn } from "./keyturn.ts";
+import { revocableRole, webhookSecret } from "./secrets.ts";
 import { atRest, begun, current, record } from "./stage.ts";
 
 const { aws, iam: account, outputs } = installation;
@@ -20,6 +22,7 @@ const manager = new SecretsManagerClient(aws);
 const bridge = new EventBridgeClient(aws);
 const iam = new IAMClient(account);
 const sqs = new SQSClient(aws);
+const hostCount = 3;
 /** The fixtures' leaked key. */
 const example = "AKIAIOSFODNN7EXAMPLE";
 const created = "secret-scanning-alert-created.json";
@@ -32,9 +35,13 @@ interface Golden {
 }
 
 function golden(name: string, accessKeyId: string): Golden {
-  const text = readFileSync(join(import.meta.dirname, "../../events/aws", `${name}.json`), "utf8");
+  const text = eventNamed(name);
   expect(text).toContain(example);
   return JSON.parse(text.replaceAll(example, accessKeyId));
+}
+
+function eventNamed(name: string): string {
+  return readFileSync(join(import.meta.dirname, "../../events/aws", `${name}.json`), "utf8");
 }
 
 /** On the account's own bus, as the service puts it there. AWS takes no event of a service from anybody else; LocalStack does. */
@@ -56,9 +63,11 @@ async function statusOf(UserName: string, accessKeyId: string): Promise<string |
   return AccessKeyMetadata.find((key) => key.AccessKeyId === accessKeyId)?.Status;
 }
 
-/** From the event to the refusal, with a successor that works. */
-async function answers(ref: string, event: string): Promise<void> {
+/** From the event to the refusal, with a successor that works, and that hosts of the fleet have where there are any. */
+async function answers(ref: string, event: string, hosts?: HostProcesses): Promise<void> {
   const before = await begun(ref);
+  hosts?.start("host", hostCount);
+  await allHave(hosts, before.version);
   expect(await signs(before.value)).toBe(true);
   const { accessKeyId } = JSON.parse(before.value);
   const since = Date.now();
@@ -68,8 +77,10 @@ async function answers(ref: string, event: string): Promise<void> {
     return found?.version !== before.version && found;
   }, within);
   const successorMs = Date.now() - since;
+  const adopted = allHave(hosts, successor.version);
   await vi.waitUntil(async () => !(await signs(before.value)), within);
   const refusedMs = Date.now() - since;
+  await adopted;
   console.log(
     `${event}: a successor after ${seconds(successorMs)}, the leaked key refused after ${seconds(refusedMs)}`,
   );
@@ -81,18 +92,45 @@ async function answers(ref: string, event: string): Promise<void> {
   expect([compromised?.version, more]).toEqual([before.version, []]);
   expect(compromised?.refusedAt).toBeGreaterThan(since);
   expect((await current(ref))?.version).toBe(successor.version);
+  const { stdout } = await keyturn(["audit", "export", ref]);
+  expect(stdout).toMatch(/"action":"debt.paid".*"detail":"proven refused, \d+\.\d s after it was reported; /);
+}
+
+async function allHave(hosts: HostProcesses | undefined, version: string): Promise<void> {
+  if (hosts === undefined) return;
+  const have = () => [...hosts.seen.values()].filter((seen) => seen.version === version).length === hostCount;
+  await vi.waitUntil(have, within);
+  expect(hosts.errors).toEqual([]);
 }
 
 function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`;
 }
 
-test("of a leaked access key AWS Health tells, or GuardDuty: it is inactive and refused within the minute, and its successor works", async () => {
+test("of a leaked access key AWS Health tells, or GuardDuty: it is inactive and refused within the minute, and its successor works, and the fleet has it", async () => {
+  const hosts = new HostProcesses({ aws, installation: "shown", fleet: "keyed", ref: "leaked/key" });
+  onTestFinished(() => hosts.kill());
   await Promise.all([
-    answers("leaked/key", "health-credentials-exposed"),
+    answers("leaked/key", "health-credentials-exposed", hosts),
     answers("abused/key", "guardduty-access-key-anomalous"),
   ]);
 }, 300_000);
+
+test("of a session of a role that GuardDuty tells of, all that it signs is denied from then on, and sessions of later are let be", async () => {
+  const since = Date.now();
+  await happens(JSON.parse(eventNamed("guardduty-session-exfiltration")));
+  const asked = { RoleName: revocableRole, PolicyName: "AWSRevokeOlderSessions" };
+  const policy = await vi.waitUntil(
+    () => iam.send(new GetRolePolicyCommand(asked)).catch(() => undefined),
+    within,
+  );
+  const { Statement } = JSON.parse(decodeURIComponent(policy?.PolicyDocument ?? ""));
+  const [{ Condition, ...denies }] = Statement;
+  expect(denies).toMatchObject({ Effect: "Deny", Action: ["*"], Resource: ["*"] });
+  const until = Date.parse(Condition.DateLessThan["aws:TokenIssueTime"]);
+  expect(until).toBeGreaterThan(since - 2_000);
+  expect(until).toBeLessThanOrEqual(Date.now());
+}, 120_000);
 
 /** What was put aside with one of these in it, by what it is called here: the code and the reason. */
 async function putAside(marks: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {

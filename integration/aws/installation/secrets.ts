@@ -58,9 +58,12 @@ export const databases: Secrets["databases"] = {
 
 /** The keys of users of IAM. */
 export const users: Secrets["users"] = {
-  "leaked/key": soon,
+  "leaked/key": { ...soon, fleets: ["keyed"] },
   "abused/key": soon,
 };
+
+/** A role whose sessions may be ended. */
+export const revocableRole = "agent-role";
 
 /** What GitHub signs its deliveries with. */
 export const webhookSecret = "ops/github";

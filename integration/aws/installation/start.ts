@@ -13,8 +13,8 @@ import { startLocalstack } from "../localstack.ts";
 import { startMinistack } from "../ministack.ts";
 import { keepLeftBehind } from "../stack/left-behind.ts";
 import { type Gate, startGate } from "./gate.ts";
-import { makeUser } from "./iam-user.ts";
-import { adminOf, type Secrets, webhookSecret } from "./secrets.ts";
+import { makeRole, makeUser } from "./iam-user.ts";
+import { adminOf, revocableRole, type Secrets, webhookSecret } from "./secrets.ts";
 
 /** The app, deployed as a person deploys it, with all that it works with. */
 export interface Installation {
@@ -50,7 +50,10 @@ export async function startInstallation(
   const stores = { shown: { aws: { account: "000000000000", region: aws.region } } };
   const made = await makeSecrets({ aws, iam }, secrets, targets, wires);
   writeFileSync(manifest, stringify({ stores, secrets: made }));
-  const context = { manifest, terminationProtection: "false", auditDays: "1", webhookSecret };
+  const context = {
+    ...{ manifest, terminationProtection: "false", auditDays: "1" },
+    ...{ webhookSecret, revocableRoles: revocableRole },
+  };
   const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
   const outputs = await deploy(aws, app, over);
   return { aws, iam, gate: gate.endpoint, manifest, outputs, postgres, wires };
@@ -124,6 +127,7 @@ async function makeSecrets(
   const [made] = await Promise.all([
     Promise.all([...Object.entries(databases).map(addDatabase), ...Object.entries(users).map(addUser)]),
     manager.send(new CreateSecretCommand({ Name: webhookSecret, SecretString })),
+    makeRole(iam, revocableRole),
   ]);
   manager.destroy();
   return Object.assign({}, ...made);
