@@ -47,6 +47,7 @@ export const databases: Secrets["databases"] = {
   "twice/db": { ...hourly, fleets: ["twice"] },
   "paused/db": hourly,
   "held/db": soon,
+  "cancelled/db": soon,
   "driven/db": hourly,
   ...named("refused", ["reading", "writing", "journal"]),
   ...named("throttled", ["store", "journal"]),
