@@ -3,20 +3,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import {
   CancelRotateSecretCommand,
   DescribeSecretCommand,
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
-import {
-  GetQueueAttributesCommand,
-  GetQueueUrlCommand,
-  SendMessageCommand,
-  SQSClient,
-} from "@aws-sdk/client-sqs";
 import { beforeAll, expect, test, vi } from "vitest";
 import { aged } from "./aged.ts";
-import { linesOf } from "./asking.ts";
+import { linesOf, rotating } from "./asking.ts";
 import type { Value } from "./fleet-of.ts";
 import { installation } from "./installation.ts";
 import { keyturn } from "./keyturn.ts";
@@ -27,7 +22,7 @@ import { callsSince, wireOf } from "./steering.ts";
 /** What people ask of a rotation beside its course, and what begins it without them. */
 const refs = { paused: "paused/db", held: "held/db", driven: "driven/db", cancelled: "cancelled/db" };
 const hourMs = 3_600_000;
-const sqs = new SQSClient(installation.aws);
+const lambda = new LambdaClient(installation.aws);
 const manager = new SecretsManagerClient(installation.aws);
 const bridge = new EventBridgeClient(installation.aws);
 let first: ReadonlyMap<string, Value>;
@@ -43,24 +38,13 @@ async function done(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** By the tick, and by a message to the function that rotates; when this resolves both have been seen to. */
+/** By the tick, and by the function that rotates, as its queue asks it; when this resolves it has looked. */
 async function lookedAt(ref: string): Promise<void> {
   await tick();
-  const { QueueUrl } = await sqs.send(
-    new GetQueueUrlCommand({ QueueName: "keyturn-shown-postgres-alternating-work" }),
-  );
-  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ ref }) }));
-  const AttributeNames = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"] as const;
-  const left = async () => {
-    const { Attributes = {} } = await sqs.send(
-      new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
-    );
-    return AttributeNames.map((name) => Attributes[name]);
-  };
-  await vi.waitUntil(async () => (await left()).every((count) => count === "0"), {
-    timeout: 60_000,
-    interval: 250,
-  });
+  const Payload = JSON.stringify({ Records: [{ messageId: "m", body: JSON.stringify({ ref }) }] });
+  const answer = await lambda.send(new InvokeCommand({ FunctionName: rotating, Payload }));
+  const failures = JSON.parse(answer.Payload?.transformToString() ?? "");
+  if (failures.batchItemFailures?.length !== 0) throw new Error(JSON.stringify(failures));
 }
 
 /** What the audit has of a secret, each as `action: detail`. */
