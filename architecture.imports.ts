@@ -67,7 +67,7 @@ const rooms: Readonly<Record<string, Room>> = {
     ours: ["functions", "core", "rotators", "manifest", "telemetry"],
     packages: ["zod/mini", "aws-lambda", "dataloader", ...awsClients, ...github],
   },
-  // It makes the surroundings of functions/, and of that folder it only knows how the table is laid out.
+  // It makes the surroundings of functions/, and of that folder it only knows how the table is laid out, and by which words lines of the log are counted.
   cdk: {
     ours: ["cdk", "core", "manifest", "rotators", "functions/journal-table.ts", "functions/log-lines.ts"],
     packages: cdkModules,

@@ -1,4 +1,4 @@
-import type { Meet } from "./boundaries.ts";
+import { atBoundary, type Meet } from "./boundaries.ts";
 
 interface Command {
   readonly clientName?: string;
@@ -21,20 +21,13 @@ interface Client {
 export function clientWithBoundaries(client: Client, meet: Meet): void {
   client.middlewareStack.add(
     (next, { clientName = "", commandName = "" }) =>
-      async (args) => {
+      (args) => {
         const name = commandName.replace(/Command$/, "");
-        const what = `${clientName.replace(/Client$/, "")}.${name}`;
-        const { fate, held } = await meet({
-          what,
+        const boundary = {
+          what: `${clientName.replace(/Client$/, "")}.${name}`,
           changes: !/^(Get|BatchGet|List|Describe|Query|Scan|Head)/.test(name),
-        });
-        if (fate === "fail") throw unanswered(`${what}: out of reach`);
-        const call = next(args);
-        if (fate === "go on") return call;
-        // Whatever it came to, nobody hears of it.
-        await Promise.allSettled([call]);
-        await held();
-        throw unanswered(`${what}: the reply is lost`);
+        };
+        return atBoundary({ meet, boundary, failure: unanswered }, () => next(args));
       },
     { step: "initialize", priority: "high" },
   );

@@ -11,6 +11,28 @@ interface Met {
 /** Waits at a boundary for what becomes of the call. */
 export type Meet = (boundary: Boundary) => Promise<Met>;
 
+interface AtBoundary {
+  readonly meet: Meet;
+  readonly boundary: Boundary;
+  /** As whoever calls is told that there is no answer. */
+  readonly failure: (message: string) => Error;
+}
+
+/** Makes a call, or does not, or makes it and keeps its reply back, as its fate is. */
+export async function atBoundary<Result>(
+  { meet, boundary, failure }: AtBoundary,
+  carryOut: () => Promise<Result>,
+): Promise<Result> {
+  const { fate, held } = await meet(boundary);
+  if (fate === "fail") throw failure(`${boundary.what}: out of reach`);
+  const call = carryOut();
+  if (fate === "go on") return call;
+  // Whatever it came to, nobody hears of it.
+  await Promise.allSettled([call]);
+  await held();
+  throw failure(`${boundary.what}: the reply is lost`);
+}
+
 const outages = {
   store: "store-unavailable",
   journal: "journal-unavailable",
@@ -31,16 +53,11 @@ export function withBoundaries(ports: Outward, meet: Meet): Outward {
         // A chain that is read is an iterator, and only a verifier's business.
         if (typeof found !== "function" || (name === "audit" && method === "read")) return found;
         const boundary = { what: `${name}.${String(method)}`, changes: !reads.includes(String(method)) };
-        return async (...args: unknown[]) => {
-          const { fate, held } = await meet(boundary);
-          if (fate === "fail") throw new KeyturnError(outages[name], `${boundary.what}: out of reach`);
-          const call = Promise.resolve(Reflect.apply(found, owner, args));
-          if (fate === "go on") return call;
-          // Whatever it came to, nobody hears of it.
-          await Promise.allSettled([call]);
-          await held();
-          throw new KeyturnError(outages[name], `${boundary.what}: the reply is lost`);
-        };
+        return (...args: unknown[]) =>
+          atBoundary(
+            { meet, boundary, failure: (message) => new KeyturnError(outages[name], message) },
+            async () => Reflect.apply(found, owner, args),
+          );
       },
     });
   return {

@@ -12,10 +12,9 @@ const texts: Readonly<Record<Page, (rows: readonly Row[]) => string>> = {
 };
 
 /** The pages that hold what the last written run in a place has found. */
-const pages: Readonly<Record<PlaceName, readonly Page[]>> = {
-  local: ["docs/faults.md", "README.md"],
-  aws: ["docs/faults.md"],
-};
+function pagesOf(place: PlaceName): readonly Page[] {
+  return place === "local" ? ["docs/faults.md", "README.md"] : ["docs/faults.md"];
+}
 
 /** Between which lines it stands there. */
 function marksOf(place: PlaceName): Readonly<Record<"begin" | "end", string>> {
@@ -24,7 +23,7 @@ function marksOf(place: PlaceName): Readonly<Record<"begin" | "end", string>> {
 }
 
 export function writePages(place: PlaceName, rows: readonly Row[]): void {
-  for (const page of pages[place]) {
+  for (const page of pagesOf(place)) {
     const { before, after } = parted(page, place);
     writeFileSync(fileOf(page), `${before}\n${texts[page](rows)}\n${after}`);
   }

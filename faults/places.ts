@@ -8,11 +8,11 @@ const loaders = {
 
 export type PlaceName = keyof typeof loaders;
 
-export const placeNames: readonly PlaceName[] = ["local", "aws"];
-
 export function isPlaceName(name: string): name is PlaceName {
   return Object.hasOwn(loaders, name);
 }
+
+export const placeNames: readonly PlaceName[] = Object.keys(loaders).filter(isPlaceName);
 
 export function loadPlace(name: PlaceName): Promise<Place> {
   return loaders[name]();

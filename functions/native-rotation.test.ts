@@ -32,6 +32,7 @@ let world: StrictWorld;
 let client: SecretsManagerClient;
 let target: ModelTarget;
 let ports: Ports;
+let bus: readonly unknown[];
 let lines: string[];
 let clock: { advance(ms: number): void };
 let thrown: unknown[];
@@ -51,6 +52,7 @@ beforeEach(async () => {
   const rotationTokens = new RotationTokens();
   clock = memory.clock;
   lines = memory.lines;
+  bus = memory.bus.events;
   thrown = [];
   tokens = [];
   ordered = [];
@@ -86,10 +88,11 @@ afterEach(async () => {
   const audit: unknown[] = [];
   for await (const entry of ports.audit.read(ref)) audit.push(entry);
   const { record } = (await ports.journal.load(ref)) ?? {};
-  const told = inspect([lines, thrown, audit, record, ordered], { depth: 12, maxArrayLength: null });
+  const told = inspect([lines, thrown, audit, record, ordered, bus], { depth: 12, maxArrayLength: null });
   expect(told).not.toMatch(/password"|model-password/);
   // Each test has driven a rotation, and what is told of it has its place in what is searched.
   expect(told).toContain("create.done");
+  expect(told).toContain("dev.keyturn.secret.rotated.v1");
   for (const token of tokens) expect(told).not.toContain(token);
   await world[Symbol.asyncDispose]();
 });

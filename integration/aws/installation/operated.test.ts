@@ -157,19 +157,20 @@ test.concurrent("a rotation that fails and is cancelled by CancelRotateSecret st
   expect((await current(ref))?.version).not.toBe(given);
 }, 300_000);
 
-const golden = [
-  "secret-label-updated",
-  "rotation-failed",
-  "rotation-abandoned-service-event-details",
-  "test-rotation-failed",
-  "cancel-rotate-secret",
-];
+/** By the golden event: why the secret is looked at. */
+const golden = {
+  "secret-label-updated": "the label AWSCURRENT moved to 01234567-90ab-4def-8edc-ba9876543210",
+  "rotation-failed": "Secrets Manager says RotationFailed",
+  "rotation-abandoned-service-event-details": "Secrets Manager says RotationAbandoned",
+  "test-rotation-failed": "Secrets Manager says TestRotationFailed",
+  "cancel-rotate-secret": "somebody has called CancelRotateSecret",
+};
 
 test.concurrent("what Secrets Manager tells of a secret has it looked at: by the rule, the queue and the function that answers", async ({
   expect,
 }) => {
   const ref = refs.paused;
-  const Entries = golden.map((name) => {
+  const Entries = Object.keys(golden).map((name) => {
     const text = readFileSync(join(import.meta.dirname, `../../events/aws/${name}.json`), "utf8");
     expect(text).toContain("billing/db");
     const { source, "detail-type": DetailType, detail } = JSON.parse(text.replaceAll("billing/db", ref));
@@ -177,8 +178,11 @@ test.concurrent("what Secrets Manager tells of a secret has it looked at: by the
   });
   const { FailedEntryCount } = await bridge.send(new PutEventsCommand({ Entries }));
   expect(FailedEntryCount).toBe(0);
-  const looks = async () =>
-    (await linesOf("/aws/lambda/keyturn-shown-revoke", ref)).filter((line) => line.includes("looks at"))
-      .length;
-  await expect.poll(looks, { timeout: 60_000, interval: 1_000 }).toBe(golden.length);
+  // An event may come twice.
+  const reasons = async () => {
+    const lines = await linesOf("/aws/lambda/keyturn-shown-revoke", ref);
+    const looks = lines.flatMap((line) => line.split(`looks at ${ref}: `)[1]?.split('"')[0] ?? []);
+    return [...new Set(looks)].toSorted();
+  };
+  await expect.poll(reasons, { timeout: 60_000, interval: 1_000 }).toEqual(Object.values(golden).toSorted());
 }, 120_000);
