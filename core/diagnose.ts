@@ -134,20 +134,21 @@ function isStored({ versions }: Examination, wanted: string): boolean {
 function refusedCurrent(seen: Examination, found: TriedVersion): Diagnosis {
   const cut = wasCut(seen, found);
   const pending = liveCandidate(seen);
+  const what = `the target refuses current: ${causeOf(seen, found)}`;
+  const theirs =
+    "If nobody of yours did this, somebody else has access to the target: revoke it instead. Otherwise";
+  // What brings the value back begins as any rotation does, and is refused as any would be.
+  if (!cut && pending === undefined && unready(seen).length > 0) {
+    const advice = `${theirs} mend first what is not ready; then run it with --fix.`;
+    return { ailment: "current-refused", what, fix: undefined, advice };
+  }
   const fix = cut
     ? "makes a successor at once; what was cut on purpose stays cut"
     : pending === undefined
       ? "makes the target accept the same value again"
       : "publishes the candidate, which the target accepts";
-  const advice = cut
-    ? "Run it with --fix."
-    : "If nobody of yours did this, somebody else has access to the target: revoke it instead. Otherwise run it with --fix.";
-  return {
-    ailment: "current-refused",
-    what: `the target refuses current: ${causeOf(seen, found)}`,
-    fix,
-    advice,
-  };
+  const advice = cut ? "Run it with --fix." : `${theirs} run it with --fix.`;
+  return { ailment: "current-refused", what, fix, advice };
 }
 
 function causeOf(seen: Examination, found: TriedVersion): string {
@@ -250,10 +251,16 @@ function course({ ref, record }: Examination, attemptsMax: number): readonly Dia
   return found;
 }
 
-function surroundings({ chain, findings, unasked }: Examination): readonly Diagnosis[] {
+/** What keeps any rotation from beginning; but an epoch that is behind, which a repair puts right itself. */
+function unready({ findings }: Examination): Examination["findings"] {
+  return findings.filter(({ ok, code }) => !ok && code !== "superseded");
+}
+
+function surroundings(seen: Examination): readonly Diagnosis[] {
+  const { chain, unasked } = seen;
   const found: Diagnosis[] = [];
   if (chain.fault !== undefined) found.push(brokenAudit(chain.fault));
-  for (const { check, message, code } of findings.filter(({ ok, code }) => !ok && code !== "superseded")) {
+  for (const { check, message, code } of unready(seen)) {
     const general = "Correct it at the target or in the manifest.";
     const remedy = code === undefined ? general : new KeyturnError(code, message).remedy;
     const advice = `${remedy} The next rotation is refused until then.`;
