@@ -72,7 +72,6 @@ const foreignPending: Diagnosis = {
 };
 const ours = { marks: [marked("v1"), marked("v2")] };
 const candidate = tried("v2", "pending");
-const notReady = { check: "rights", ok: false, message: "no CREATEROLE" };
 
 const table: Readonly<Record<string, readonly [Examination, readonly Diagnosis[]]>> = {
   "nothing of a secret that is well": [seen({}), []],
@@ -325,40 +324,6 @@ const table: Readonly<Record<string, readonly [Examination, readonly Diagnosis[]
         fix: undefined,
         advice: "Keep the file as evidence, and restore it from a backup.",
       },
-    ],
-  ],
-  "that what keeps a rotation from beginning has to be mended before current can be brought back": [
-    refused({ marks: [marked("v1", { accepts: false })], findings: [notReady] }),
-    [
-      {
-        ...currentRefused("its login was shut behind Keyturn's back"),
-        fix: undefined,
-        advice:
-          "If nobody of yours did this, somebody else has access to the target: revoke it instead. Otherwise mend first what is not ready; then run it with --fix.",
-      },
-      expect.objectContaining({ ailment: "not-ready" }),
-    ],
-  ],
-  "that an epoch that is behind keeps nothing from being brought back": [
-    refused({ findings: [{ check: "fence", ok: false, message: "epoch 9", code: "superseded" }] }),
-    [currentRefused("its password was changed behind Keyturn's back")],
-  ],
-  "that what was cut on purpose gets a successor, whatever is not ready": [
-    refused({ marks: [marked("v1", { verb: "retire", accepts: false })], findings: [notReady] }),
-    [
-      currentRefused("it was cut off on purpose", successor),
-      expect.objectContaining({ ailment: "not-ready" }),
-    ],
-  ],
-  "that a candidate that works is published, whatever is not ready": [
-    refused({
-      tried: [tried("v1", "current", "refused"), candidate],
-      record: recorded({ state: { phase: "test", rotation, ...tries } }),
-      findings: [notReady],
-    }),
-    [
-      currentRefused("its password was changed behind Keyturn's back", publishes),
-      expect.objectContaining({ ailment: "not-ready" }),
     ],
   ],
   "an audit that was cut off": [

@@ -98,7 +98,7 @@ export const plans: readonly Plan[] = [
   { source: "core/verify-roots.ts", tests: ["core/verify-roots.test.ts"], leastPercent: 95 },
   {
     source: "core/diagnose.ts",
-    tests: ["core/diagnose.test.ts", "core/diagnose-cause.test.ts"],
+    tests: ["core/diagnose.test.ts", "core/diagnose-cause.test.ts", "core/diagnose-unready.test.ts"],
     leastPercent: 95,
   },
   { source: "core/evidence.ts", tests: ["core/evidence.test.ts"], leastPercent: 95 },
