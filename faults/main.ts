@@ -64,7 +64,9 @@ async function matrix(asked: Options): Promise<readonly Row[]> {
     const jobs = found.flatMap((row) => row.chosen.map((number) => ({ row, number }))).values();
     const total = planned.reduce((sum, { chosen }) => sum + chosen.length, 0);
     const known = asked.again ? KnownRuns.of(join(import.meta.dirname, ".."), place.sources) : undefined;
-    say(`${total} runs, seed ${seed}${known === undefined ? "" : `, ${known.count} of this code known`}`);
+    say(
+      `${total} runs on ${place.title}, seed ${seed}${known === undefined ? "" : `, ${known.count} of this code known`}`,
+    );
     const progress = setInterval(() => {
       const done = found.reduce((sum, { tried }) => sum + tried, 0);
       say(`${done} of ${total}, ${Math.round((performance.now() - began) / 60_000)} min`);

@@ -14,7 +14,7 @@ export interface Opened extends AsyncDisposable {
 
 /** A place that was made ready; it goes with whoever started it. */
 export interface Started extends AsyncDisposable {
-  /** A room with nothing in it, of which the others know nothing; what is kept in files is below this folder. */
+  /** A room for one lane; what is kept in files is below this folder. Rooms may share a secret store, in which each world has names of its own. */
   newRoom(folder: string): Promise<Address>;
 }
 
