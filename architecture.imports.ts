@@ -61,7 +61,11 @@ const cdkModules = [
 ];
 
 const rooms: Readonly<Record<string, Room>> = {
-  core: { ours: ["core"], packages: ["zod/mini"], node: ["node:crypto", "node:util"] },
+  core: {
+    ours: ["core"],
+    packages: ["zod/mini", "zod/v4/locales/en.js"],
+    node: ["node:crypto", "node:util"],
+  },
   rotators: { ours: ["rotators", "core"], packages: ["zod/mini", ...drivers.flat()] },
   functions: {
     ours: ["functions", "core", "rotators", "manifest", "telemetry"],

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
 import { KeyturnError } from "./errors.ts";
 import { withMembers } from "./json-text.ts";
 import type { Schema } from "./rotator.ts";
@@ -20,6 +21,9 @@ export function parseJson(value: Secret, what: string): unknown {
   }
 }
 
+/** By itself zod/mini says "Invalid input" of everything, unless something else of the process has taught all of it a language. */
+const inWords = en().localeError;
+
 /** What a schema makes of data that came from outside; the error names the fields. */
 export function parse<T>(
   schema: Schema<T>,
@@ -27,7 +31,7 @@ export function parse<T>(
   code: "config-invalid" | "credential-invalid",
   what: string,
 ): T {
-  const result = z.safeParse(schema, input);
+  const result = z.safeParse(schema, input, { error: inWords });
   if (result.success) return result.data;
   const problems = result.error.issues.map(
     (issue) => `${issue.path.join(".")}${issue.path.length > 0 ? ": " : ""}${issue.message}`,

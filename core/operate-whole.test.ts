@@ -124,7 +124,8 @@ describe("what a rotation would stumble over is told before it begins", () => {
   };
 
   test.each([rotate, rollback])("a config that cannot be: $kind", async (what) => {
-    const message = "the config of type model-both-live is not usable: owner: Invalid input";
+    const message =
+      "the config of type model-both-live is not usable: owner: Invalid input: expected string, received number";
     expect(await failureOf(world({ config: { owner: 7 } }), what)).toMatchObject({
       code: "config-invalid",
       message: `app/db: ${message}`,

@@ -221,9 +221,12 @@ describe("the administering login", () => {
   });
 
   test.each([
-    [undefined, "the administering login is not usable: Invalid input"],
+    [undefined, "the administering login is not usable: Invalid input: expected object, received undefined"],
     [new Secret("root"), "the administering login is not JSON"],
-    [new Secret("{}"), "the administering login is not usable: password: Invalid input"],
+    [
+      new Secret("{}"),
+      "the administering login is not usable: password: Invalid input: expected string, received undefined",
+    ],
   ])("that cannot be one ends every verb: %#", async (admin, message) => {
     const { rotator, calls } = world();
     await expect(rotator.sweep({ ...context, admin })).rejects.toMatchObject({
@@ -241,7 +244,8 @@ describe("what is not as it should be is named", () => {
     expect(rotator.checkConfig({ owner: "app" })).toBeUndefined();
     expect(failure(() => rotator.checkConfig({ owner: 7 }))).toMatchObject({
       code: "config-invalid",
-      message: "the config of type told is not usable: owner: Invalid input",
+      message:
+        "the config of type told is not usable: owner: Invalid input: expected string, received number",
     });
   });
 
@@ -253,7 +257,7 @@ describe("what is not as it should be is named", () => {
     });
     expect(failure(() => rotator.checkCredential(new Secret('{"username":"a"}')))).toMatchObject({
       code: "credential-invalid",
-      message: "the stored value is not usable: password: Invalid input",
+      message: "the stored value is not usable: password: Invalid input: expected string, received undefined",
     });
   });
 
