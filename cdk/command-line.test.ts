@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { App } from "aws-cdk-lib";
+
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { Code } from "aws-cdk-lib/aws-lambda";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { addInstallation } from "./command-line.ts";
+import { appOf } from "./sample-plan.contract.ts";
 
 /** A synthesis takes seconds, and more where others are at work. */
 vi.setConfig({ testTimeout: 120_000 });
@@ -62,9 +63,7 @@ const lookedUp = {
 };
 
 function stackBy(said: Readonly<Record<string, unknown>>) {
-  const app = new App({
-    context: { "@aws-cdk/core:enablePartitionLiterals": true, manifest, store: "prod", ...said },
-  });
+  const app = appOf({ manifest, store: "prod", ...said });
   return { app, stack: addInstallation(app, (bundle) => Code.fromInline(`// ${bundle}`)) };
 }
 

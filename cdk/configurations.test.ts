@@ -1,4 +1,4 @@
-import { App, Aspects, NestedStack, Stack } from "aws-cdk-lib";
+import { Aspects, NestedStack, Stack } from "aws-cdk-lib";
 import { Annotations, Match, Template } from "aws-cdk-lib/assertions";
 import { Vpc } from "aws-cdk-lib/aws-ec2";
 import { Queue } from "aws-cdk-lib/aws-sqs";
@@ -6,7 +6,7 @@ import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, it, vi } from "vitest";
 import { KeyturnAccount } from "./account.ts";
 import { type Plan, references } from "./plan.ts";
-import { plan, secretOf, stackOf } from "./sample-plan.contract.ts";
+import { appOf, plan, secretOf, stackOf } from "./sample-plan.contract.ts";
 
 /** A synthesis takes seconds, and more where others are at work. */
 vi.setConfig({ testTimeout: 120_000 });
@@ -41,7 +41,7 @@ function inNetwork(): Stack {
 }
 
 function otherAccount(): Stack {
-  const stack = new Stack(new App(), "Other", { env: { account: member, region: "eu-west-1" } });
+  const stack = new Stack(appOf(), "Other", { env: { account: member, region: "eu-west-1" } });
   new KeyturnAccount(stack, "Keyturn", { plan: elsewhere });
   return stack;
 }

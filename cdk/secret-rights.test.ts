@@ -1,19 +1,18 @@
-import { App, Stack } from "aws-cdk-lib";
+import { Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { describe, expect, it, vi } from "vitest";
 import { credentialTypes } from "./credential-types.ts";
 import { Names } from "./names.ts";
 import { patternsFor } from "./patterns.ts";
-import { plan, secretOf, stackOf } from "./sample-plan.contract.ts";
+import { appOf, plan, secretOf, stackOf } from "./sample-plan.contract.ts";
 import { attach, neededRights, secretRights } from "./secret-rights.ts";
 
 /** A synthesis takes seconds, and more where others are at work. */
 vi.setConfig({ testTimeout: 120_000 });
 
 function newStack(): Stack {
-  const app = new App({ context: { "@aws-cdk/core:enablePartitionLiterals": true } });
-  return new Stack(app, "Some", { env: { account: "111122223333", region: "eu-west-1" } });
+  return new Stack(appOf(), "Some", { env: { account: "111122223333", region: "eu-west-1" } });
 }
 
 function attached(stack: Stack, count: number) {
