@@ -1,20 +1,47 @@
 import "./cli/node-version.mjs";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { fileOrder } from "./integration/file-order.ts";
 
 // Very many processes are started: what was compiled for one is there for the next.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
+const other = ["**/node_modules/**", "dist/**", "integration/**", ".aws-emulators/**"];
+/** They are about the process that they run in, or replace what others have loaded into it. */
+const alone = ["canaries/*.test.ts", "cli/command.test.ts", "cli/who.test.ts", "telemetry/*.test.ts"];
+
+/** Most of them wait for something. */
+const long = [
+  "local/simulation.test.ts",
+  "functions/secret-store-troubles.test.ts",
+  "agent/aws.test.ts",
+  "rotators/*.test.ts",
+  "rotators/postgres/legacy.test.ts",
+  "cdk/bundle.test.ts",
+  "cli/revoke-cut.test.ts",
+  "cdk/configurations.test.ts",
+  "core/leaked.test.ts",
+  "cli/aws.test.ts",
+  "functions/ports.test.ts",
+  "local/disaster-simulation.test.ts",
+];
+
 export default defineConfig({
   test: {
-    name: "unit",
     globalSetup: "canaries/global-setup.ts",
     setupFiles: "canaries/setup.ts",
-    include: ["**/*.test.ts"],
-    exclude: ["**/node_modules/**", "dist/**", "integration/**", ".aws-emulators/**"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // One more than the cores of a small machine: some files wait for a service that never answers, and the others need not wait with them.
     maxWorkers: 3,
+    sequence: { sequencer: fileOrder({ first: long }) },
+    projects: [
+      // One process for many files, for to start one and load everything into it takes longer than most of them.
+      {
+        extends: true,
+        test: { name: "unit", include: ["**/*.test.ts"], exclude: [...other, ...alone], isolate: false },
+      },
+      { extends: true, test: { name: "process", include: alone, exclude: other } },
+    ],
   },
 });

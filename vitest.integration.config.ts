@@ -1,8 +1,8 @@
 import "./cli/node-version.mjs";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
-import { FileOrder } from "./integration/aws/file-order.ts";
 import { isPatient } from "./integration/aws/installation/patience.ts";
+import { fileOrder } from "./integration/file-order.ts";
 
 // Very many processes are started: what was compiled for one is there for the next.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
@@ -17,6 +17,18 @@ const installed = "**/node_modules/**";
 /** They mostly wait for what is emulated, which has the processors; and they come after what has nothing to do with AWS. */
 const waiting = { maxWorkers: 3, sequence: { groupOrder: 1 } };
 
+const order = fileOrder({
+  // The fleet, which measures how fast it hears of a rotation, begins when the first rush of the others at the one LocalStack is over.
+  first: [
+    ...["installation", "cdk", "fan-out", "cli"].map((name) => `integration/aws/stack/${name}.test.ts`),
+    ...["refused", "incidents", "import", "fleet", "rolled", "astray"].map(
+      (name) => `integration/aws/installation/${name}.test.ts`,
+    ),
+  ],
+  // What is deployed in the background is needed last, and is there by then.
+  last: [stack, installation],
+});
+
 /** A project's setup runs once before its files, and only if one of them was asked for. */
 export default defineConfig({
   test: {
@@ -24,7 +36,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Most of them wait for something.
     maxWorkers: 2,
-    sequence: { sequencer: FileOrder },
+    sequence: { sequencer: order },
     projects: [
       {
         extends: true,

@@ -93,3 +93,19 @@ test("a part of an alphabet is no secret value, whoever reveals it: it stands in
   run('new Secret("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").reveal();');
   expect(check(folder).values.size).toBe(0);
 });
+
+test("values are of the suite whose tests reveal them, if many have one process", () => {
+  run(`
+    const { watch } = await import(${JSON.stringify(join(import.meta.dirname, "watch.ts"))});
+    for (const suite of ["one", "other"]) {
+      watch(${JSON.stringify(folder)}, suite);
+      value.reveal();
+    }
+    new Secret(["planted", "5vR1nC8q", "Md3Xs6Gt"].join("-")).reveal();`);
+  expect(check(folder).values).toEqual(
+    new Map([
+      ["one", 1],
+      ["other", 2],
+    ]),
+  );
+});

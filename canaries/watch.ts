@@ -34,15 +34,20 @@ function mark(ledger: string, suite: string, value: string): void {
   note(ledger, `${suite}\t${Buffer.from(value).toString("base64")}\n`);
 }
 
+/** Whose values are revealed now: files of several suites may run in one process, one after the other. */
+let revealing: { readonly suite: string; readonly known: Set<string> } | undefined;
+
 /** Whoever wants to leak a value must reveal it first. */
 function markRevealed(ledger: string, suite: string): void {
-  const known = new Set<string>();
+  const isWatched = revealing !== undefined;
+  revealing = { suite, known: new Set() };
+  if (isWatched) return;
   const reveal = Secret.prototype.reveal;
   Secret.prototype.reveal = function (this: Secret) {
     const value = reveal.call(this);
-    if (!known.has(value)) {
-      known.add(value);
-      mark(ledger, suite, value);
+    if (revealing?.known.has(value) === false) {
+      revealing.known.add(value);
+      mark(ledger, revealing.suite, value);
     }
     return value;
   };

@@ -224,12 +224,14 @@ describe("a large text", () => {
   test.each(Object.entries(large))(
     "of a megabyte %s is read within seconds, and what follows a telling name is found",
     (_, text) => {
-      const times = [1, 2, 3].map(() => {
+      const times: number[] = [];
+      // The machine may have other work: what is quick once is quick.
+      while (times.length < 3 && times.every((ms) => ms >= 3_000)) {
         const started = performance.now();
         const leaked = new LeakedText(new Secret(text));
         expect(leaked.fingerprints(fingerprinter)).toContain(fingerprinter.fingerprint(password));
-        return performance.now() - started;
-      });
+        times.push(performance.now() - started);
+      }
       expect(Math.min(...times)).toBeLessThan(3_000);
     },
     60_000,

@@ -1,7 +1,6 @@
-import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import { simulateMany } from "./simulate-many.ts";
 import { parseOptions, usage } from "./simulate-options.ts";
-import type { Batch, Simulated } from "./simulate-worker.ts";
+import type { Simulated } from "./simulate-worker.ts";
 import { addUp, endings, turns } from "./simulated-endings.ts";
 import { simulate } from "./simulation.ts";
 
@@ -20,13 +19,11 @@ if ("problem" in asked) {
   process.exit(2);
 }
 const { first, seeds } = asked;
-/** Small enough that all cores end at about the same time. */
-const batchSeeds = 50;
 const tellEveryMs = 5_000;
 const brokenMax = 20;
 
 if (seeds === 1) await tellStory();
-else await simulateMany();
+else await tellAll();
 
 async function tellStory(): Promise<void> {
   const { story, counts } = await simulate(first).catch((thrown: unknown) => {
@@ -36,27 +33,21 @@ async function tellStory(): Promise<void> {
   process.stdout.write(`${story.join("\n")}\nseed ${first}, 0 broken: ${mix(counts)}\n`);
 }
 
-async function simulateMany(): Promise<void> {
+async function tellAll(): Promise<void> {
   const began = performance.now();
   const found: Simulated[] = [];
   const sum = () => found.reduce((total, one) => total + one.seeds, 0);
   const broken = () => found.flatMap((one) => one.broken);
-  const batches = batchesOf(first, seeds);
   let toldAt = began;
-  const work = async (): Promise<void> => {
-    const worker = new Worker(new URL("./simulate-worker.ts", import.meta.url));
-    for (const batch of batches) {
-      const one = await carriedOut(worker, batch);
-      found.push(one);
-      for (const line of one.broken) process.stderr.write(`${line}\n`);
-      if (broken().length >= brokenMax) break;
-      if (performance.now() - toldAt < tellEveryMs) continue;
-      toldAt = performance.now();
-      process.stderr.write(`${sum()} of ${seeds} seeds, ${broken().length} broken, ${since(began)}\n`);
-    }
-    await worker.terminate();
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  await simulateMany({ first, seeds }, (one) => {
+    found.push(one);
+    for (const line of one.broken) process.stderr.write(`${line}\n`);
+    if (broken().length >= brokenMax) return true;
+    if (performance.now() - toldAt < tellEveryMs) return false;
+    toldAt = performance.now();
+    process.stderr.write(`${sum()} of ${seeds} seeds, ${broken().length} broken, ${since(began)}\n`);
+    return false;
+  });
   const counts = addUp(found.map((one) => one.counts));
   for (const [what, count] of Object.entries(counts).toSorted()) process.stdout.write(`${what}: ${count}\n`);
   const [example] = broken();
@@ -66,21 +57,6 @@ async function simulateMany(): Promise<void> {
     process.exitCode = 1;
   }
   process.stdout.write(`${sum()} seeds, ${broken().length} broken, ${since(began)}: ${mix(counts)}\n`);
-}
-
-function* batchesOf(from: number, total: number): Generator<Batch> {
-  for (let done = 0; done < total; done += batchSeeds) {
-    yield { first: from + done, seeds: Math.min(batchSeeds, total - done) };
-  }
-}
-
-function carriedOut(worker: Worker, batch: Batch): Promise<Simulated> {
-  return new Promise((resolve, reject) => {
-    worker.removeAllListeners();
-    worker.once("message", resolve);
-    worker.once("error", reject);
-    worker.postMessage(batch);
-  });
 }
 
 function mix(counts: Readonly<Record<string, number>>): string {
