@@ -15,11 +15,17 @@ const patient = isPatient
   : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
 /** They mostly wait for what is emulated, which has the processors; and they come after what has nothing to do with AWS. */
-const waiting = { maxWorkers: 3, sequence: { groupOrder: 1 } };
+const waiting = { isolate: false, sequence: { groupOrder: 1 } };
 
 const order = fileOrder({
   // The fleet, which measures how fast it hears of a rotation, begins when the first rush of the others at the one LocalStack is over.
   first: [
+    ...["cli/cli", "cli/lost-journal", "cli/commands", "faults", "nasty-rotations", "cli/doctor"].map(
+      (name) => `integration/${name}.test.ts`,
+    ),
+    ...["network-messages", "cli/restored-database", "faults-run", "network", "cli/help"].map(
+      (name) => `integration/${name}.test.ts`,
+    ),
     ...["installation", "cdk", "fan-out", "cli"].map((name) => `integration/aws/stack/${name}.test.ts`),
     ...["refused", "incidents", "import", "fleet", "rolled", "astray"].map(
       (name) => `integration/aws/installation/${name}.test.ts`,
@@ -34,8 +40,8 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Most of them wait for something.
-    maxWorkers: 2,
+    // Most of them wait for something: one more than a small machine has cores.
+    maxWorkers: 3,
     sequence: { sequencer: order },
     projects: [
       {
