@@ -56,6 +56,13 @@ describe("parse", () => {
     expect(error).toMatchObject({ code: "credential-invalid", message: "it is not usable: is no text" });
   });
 
+  test("says what was expected where the schema has no words for it", () => {
+    const error = failure(() => parse(z.object({ owner: z.string() }), {}, "config-invalid", "it"));
+    expect(error).toMatchObject({
+      message: "it is not usable: owner: Invalid input: expected string, received undefined",
+    });
+  });
+
   test("a secret that is empty is none", () => {
     const error = failure(() => parse(secretField(), "", "credential-invalid", "it"));
     expect(error).toMatchObject({ message: "it is not usable: must not be empty" });
@@ -69,6 +76,10 @@ describe("what the type does not know", () => {
     expect(carryOver(current, { username: "b", list: [1, 2], more: undefined, password: "c" })).toBe(
       '{ "username": "b", "tag": 12345678901234567890, "list": [1, 2],"password":"c" }',
     );
+  });
+
+  test("stays, too, where nothing is said of it", () => {
+    expect(carryOver(current, { username: "a", list: undefined })).toBe(current.reveal());
   });
 
   test("is nothing where there is no current value", () => {
