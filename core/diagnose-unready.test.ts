@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { diagnose } from "./diagnose.ts";
-import { marked, recorded, rotation, seen, tried } from "./examination.contract.ts";
+import { marked, recorded, rotation, seen, stored, tried } from "./examination.contract.ts";
 import type { Examination } from "./examine.ts";
 
 /** What becomes of a current that the target refuses where something is not ready for any rotation. */
@@ -48,4 +48,42 @@ test.each<[string, Partial<Examination>, { readonly fix: string | undefined; rea
   expect(found.find(({ ailment }) => ailment === "current-refused")).toMatchObject(expected);
   const isUnready = changes.findings?.includes(notReady) === true;
   expect(found.some(({ ailment }) => ailment === "not-ready")).toBe(isUnready);
+});
+
+const works = tried("v0", "current", "accepted");
+
+test.each<[string, Partial<Examination>, { readonly fix: string | undefined; readonly advice: string }]>([
+  [
+    "gets a new value when that is mended, as long as its own works",
+    { tried: [works], findings: [notReady] },
+    { fix: undefined, advice: "Mend first what is not ready; then run it with --fix." },
+  ],
+  [
+    "gets a new value at once where all is ready",
+    { tried: [works] },
+    { fix: "makes a new one at once", advice: "Run it with --fix." },
+  ],
+  [
+    "gets a new value at once where its own does not work",
+    { tried: [tried("v0", "current", "refused")], findings: [notReady] },
+    { fix: "makes a new one at once", advice: "Run it with --fix." },
+  ],
+  [
+    "gets a new value at once where it has none",
+    { versions: [], tried: [], findings: [notReady] },
+    { fix: "makes a new one at once", advice: "Run it with --fix." },
+  ],
+  [
+    "gets the candidate that works",
+    {
+      versions: [stored("v0", "current"), stored("v2", "pending")],
+      tried: [works, candidate],
+      record: inTest,
+      findings: [notReady],
+    },
+    { fix: "publishes the candidate, which the target accepts", advice: "Run it with --fix." },
+  ],
+])("a store that is behind %s", (_, changes, expected) => {
+  const found = diagnose(seen({ versions: [stored("v0", "current")], ...changes }), 3);
+  expect(found.find(({ ailment }) => ailment === "store-behind")).toMatchObject(expected);
 });

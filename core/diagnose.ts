@@ -93,6 +93,11 @@ function current(seen: Examination, attemptsMax: number): readonly Diagnosis[] {
       liveCandidate(seen) === undefined
         ? "makes a new one at once"
         : "publishes the candidate, which the target accepts";
+    // Where current works nothing is urgent: a new one begins as any rotation does, and is refused as any would be.
+    if (liveCandidate(seen) === undefined && found?.verdict === "accepted" && unready(seen).length > 0) {
+      const advice = "Mend first what is not ready; then run it with --fix.";
+      return [{ ailment: "store-behind", what, fix: undefined, advice }];
+    }
     return [{ ailment: "store-behind", what, fix, advice: "Run it with --fix." }];
   }
   if (found === undefined) {
