@@ -59,3 +59,9 @@ test("nobody waits longer than they said", async () => {
   expect(performance.now() - began).toBeLessThan(5_000);
   await background.end();
 });
+
+test("who asks when all is over is told so", async () => {
+  const background = await inBackground(async () => ({}));
+  await background.end();
+  await expect(ask(background.address)).rejects.toThrow("the place is not there: who starts it has ended");
+});

@@ -49,7 +49,9 @@ export async function inBackground<Told extends object>(start: Start<Told>): Pro
 /** Waits until it has started, and gives what is told of it. Throws what it has failed with. */
 export async function fromBackground(what: string, address: string, withinMs: number): Promise<unknown> {
   const answer = await fetch(address, { signal: AbortSignal.timeout(withinMs) }).catch((failure: unknown) => {
-    throw new Error(`${what} has not started within ${withinMs} ms`, { cause: failure });
+    const isLate = failure instanceof Error && failure.name === "TimeoutError";
+    const why = isLate ? `has not started within ${withinMs} ms` : "is not there: who starts it has ended";
+    throw new Error(`${what} ${why}`, { cause: failure });
   });
   if (!answer.ok) throw new Error(`${what} could not be started: ${await answer.text()}`);
   return answer.json();

@@ -114,6 +114,8 @@ async function cdk(
     const running = startGuarded(command, where);
     const end = () => void running.end();
     over?.addEventListener("abort", end);
+    // It may have been over before anybody listened.
+    if (over?.aborted === true) end();
     const code = await running.ended;
     over?.removeEventListener("abort", end);
     const outputsPath = join(folder, outputsName);
