@@ -6,11 +6,11 @@ import { fileOrder } from "./integration/file-order.ts";
 // Very many processes are started: what was compiled for one is there for the next.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
-const other = ["**/node_modules/**", "dist/**", "integration/**", ".aws-emulators/**"];
+const elsewhere = ["**/node_modules/**", "dist/**", "integration/**", ".aws-emulators/**"];
 /** They are about the process that they run in, or replace what others have loaded into it. */
 const alone = ["canaries/*.test.ts", "cli/command.test.ts", "cli/who.test.ts", "telemetry/*.test.ts"];
 
-/** Most of them wait for something. */
+/** What takes longest; most of them wait for something. */
 const long = [
   "local/simulation.test.ts",
   "functions/secret-store-troubles.test.ts",
@@ -34,14 +34,14 @@ export default defineConfig({
     hookTimeout: 60_000,
     // One more than the cores of a small machine: some files wait for a service that never answers, and the others need not wait with them.
     maxWorkers: 3,
-    sequence: { sequencer: fileOrder({ first: long }) },
+    sequence: { sequencer: fileOrder({ first: long, last: alone }) },
     projects: [
-      // One process for many files, for to start one and load everything into it takes longer than most of them.
+      // One process for many files, for starting one and loading everything into it takes longer than most of them.
       {
         extends: true,
-        test: { name: "unit", include: ["**/*.test.ts"], exclude: [...other, ...alone], isolate: false },
+        test: { name: "unit", include: ["**/*.test.ts"], exclude: [...elsewhere, ...alone], isolate: false },
       },
-      { extends: true, test: { name: "process", include: alone, exclude: other } },
+      { extends: true, test: { name: "process", include: alone, exclude: elsewhere } },
     ],
   },
 });

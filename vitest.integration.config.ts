@@ -14,7 +14,7 @@ const patient = isPatient
   ? []
   : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
-/** They mostly wait for what is emulated, which has the processors; and they come after what has nothing to do with AWS. */
+/** They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. */
 const waiting = { isolate: false, sequence: { groupOrder: 1 } };
 
 const order = fileOrder({

@@ -3,6 +3,10 @@ import { appendFileSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
 
 const folder = process.env.KEYTURN_CANARIES;
+if (folder !== undefined && !isMainThread && process.features.typescript) {
+  const { watchItsThread } = await import("./watch-process.ts");
+  watchItsThread(folder);
+}
 if (folder !== undefined && isMainThread) {
   const args = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);

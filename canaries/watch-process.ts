@@ -4,7 +4,7 @@ import { note } from "./note.ts";
 import { ProcessWatch } from "./process-watch.ts";
 import { runFolder } from "./run-folder.ts";
 import { programOf } from "./suites.ts";
-import { watch } from "./watch.ts";
+import { watch, watchThread } from "./watch.ts";
 import { recordSpawns } from "./watch-spawns.ts";
 
 /** Under it the processes that a program starts know whose values theirs are. */
@@ -21,6 +21,11 @@ export async function watchProcess(folder: string): Promise<void> {
   keepPrinted(folder);
   recordSpawns(join(runFolder(folder).processes, `${process.pid}`));
   await lookAtProcesses(folder);
+}
+
+/** For a thread of such a process. */
+export function watchItsThread(folder: string): void {
+  watchThread(folder, process.env[suiteVariable] ?? "processes");
 }
 
 /** Looks at all processes as long as this one lives, where none above it does so. */

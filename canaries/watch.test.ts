@@ -89,6 +89,18 @@ test("a process that reveals a value and keeps it to itself is not", () => {
   expect(check(folder).values).toEqual(new Map([["processes", 1]]));
 });
 
+test("what a thread reveals is looked for, too", () => {
+  run(`
+    const { Worker } = await import("node:worker_threads");
+    const secret = ${JSON.stringify(join(import.meta.dirname, "../core/secret.ts"))};
+    const parts = JSON.stringify(["threaded", "4Hq8Wz2L", "Yc7Jd1Fp"]);
+    const code = "import(" + JSON.stringify(secret) + ").then(({ Secret }) => console.log(new Secret(" + parts + ".join('-')).reveal()))";
+    await new Promise((resolve) => new Worker(code, { eval: true }).once("exit", resolve));`);
+  const { found, values } = check(folder);
+  expect(values).toEqual(new Map([["processes", 1]]));
+  expect(found).toEqual([expect.stringMatching(/^printed by processes/)]);
+});
+
 test("a part of an alphabet is no secret value, whoever reveals it: it stands in every program that knows base 64", () => {
   run('new Secret("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").reveal();');
   expect(check(folder).values.size).toBe(0);

@@ -16,6 +16,11 @@ export function watch(folder: string, suite: string): void {
   keepTemporaryFolders(folder);
 }
 
+/** The same for a thread of a process that is watched: the folders are the process's. */
+export function watchThread(folder: string, suite: string): void {
+  markRevealed(join(runFolder(folder).ledgers, `${process.pid}`), suite);
+}
+
 /** Looks for values, too, that no process of ours revealed. */
 export function markValues(folder: string, suite: string, values: readonly string[]): void {
   for (const value of values) mark(join(runFolder(folder).ledgers, `${process.pid}`), suite, value);
@@ -35,19 +40,21 @@ function mark(ledger: string, suite: string, value: string): void {
 }
 
 /** Whose values are revealed now: files of several suites may run in one process, one after the other. */
-let revealing: { readonly suite: string; readonly known: Set<string> } | undefined;
+let revealing: string | undefined;
 
 /** Whoever wants to leak a value must reveal it first. */
 function markRevealed(ledger: string, suite: string): void {
   const isWatched = revealing !== undefined;
-  revealing = { suite, known: new Set() };
+  revealing = suite;
   if (isWatched) return;
+  const known = new Set<string>();
   const reveal = Secret.prototype.reveal;
   Secret.prototype.reveal = function (this: Secret) {
     const value = reveal.call(this);
-    if (revealing?.known.has(value) === false) {
-      revealing.known.add(value);
-      mark(ledger, revealing.suite, value);
+    const key = `${revealing}\t${value}`;
+    if (!known.has(key)) {
+      known.add(key);
+      mark(ledger, revealing ?? suite, value);
     }
     return value;
   };

@@ -20,6 +20,7 @@ const variables = [
   "AWS_CONFIG_FILE",
   "AWS_SHARED_CREDENTIALS_FILE",
   "AWS_PROFILE",
+  "AWS_ENDPOINT_URL_STS",
 ] as const;
 const before = new Map<string, string | undefined>();
 
@@ -158,7 +159,6 @@ test("a region that takes a call and never answers is told within seconds", asyn
   process.env.AWS_ENDPOINT_URL_STS = `http://127.0.0.1:${port}`;
   const started = performance.now();
   const { failure } = await opened({}, you(account));
-  delete process.env.AWS_ENDPOINT_URL_STS;
   silent.close();
   expect(failure).toMatchObject({
     code: "unreachable",

@@ -51,6 +51,7 @@ test.each<[string, Partial<Examination>, { readonly fix: string | undefined; rea
 });
 
 const works = tried("v0", "current", "accepted");
+const leaked = { version: works.version, fingerprint: works.fingerprint };
 
 test.each<[string, Partial<Examination>, { readonly fix: string | undefined; readonly advice: string }]>([
   [
@@ -66,6 +67,15 @@ test.each<[string, Partial<Examination>, { readonly fix: string | undefined; rea
   [
     "gets a new value at once where its own does not work",
     { tried: [tried("v0", "current", "refused")], findings: [notReady] },
+    { fix: "makes a new one at once", advice: "Run it with --fix." },
+  ],
+  [
+    "gets a new value at once where its own works and has leaked",
+    {
+      tried: [works],
+      record: recorded({ compromised: [{ ...leaked, reportedBy: "alice", at: 1 }] }),
+      findings: [notReady],
+    },
     { fix: "makes a new one at once", advice: "Run it with --fix." },
   ],
   [

@@ -93,8 +93,9 @@ function current(seen: Examination, attemptsMax: number): readonly Diagnosis[] {
       liveCandidate(seen) === undefined
         ? "makes a new one at once"
         : "publishes the candidate, which the target accepts";
-    // Where current works nothing is urgent: a new one begins as any rotation does, and is refused as any would be.
-    if (liveCandidate(seen) === undefined && found?.verdict === "accepted" && unready(seen).length > 0) {
+    // Where current works and has not leaked nothing is urgent: a new one begins as any rotation does, and is refused as any would be.
+    const isSound = found?.verdict === "accepted" && !wasCut(seen, found);
+    if (liveCandidate(seen) === undefined && isSound && unready(seen).length > 0) {
       const advice = "Mend first what is not ready; then run it with --fix.";
       return [{ ailment: "store-behind", what, fix: undefined, advice }];
     }

@@ -5,7 +5,7 @@ import type { Batch, Simulated } from "./simulate-worker.ts";
 /** Small enough that all cores end at about the same time. */
 const batchSeeds = 50;
 
-/** Simulates many seeds on all cores, and tells of each batch when it is done; where that was enough, no other begins. */
+/** Simulates many seeds on all cores, and tells of each batch when it is done; once that was enough, no other begins. */
 export async function simulateMany(
   { first, seeds }: Batch,
   isEnough: (done: Simulated) => boolean,
@@ -14,12 +14,14 @@ export async function simulateMany(
   const work = async (): Promise<void> => {
     const worker = new Worker(new URL("./simulate-worker.ts", import.meta.url));
     try {
+      // All take from one row: who leaves it ends it for the others.
       for (const batch of batches) if (isEnough(await carriedOut(worker, batch))) break;
     } finally {
       await worker.terminate();
     }
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  const threads = Math.min(availableParallelism(), Math.ceil(seeds / batchSeeds));
+  await Promise.all(Array.from({ length: threads }, work));
 }
 
 function* batchesOf(from: number, total: number): Generator<Batch> {
@@ -33,6 +35,7 @@ function carriedOut(worker: Worker, batch: Batch): Promise<Simulated> {
     worker.removeAllListeners();
     worker.once("message", resolve);
     worker.once("error", reject);
+    worker.once("exit", (code) => reject(new Error(`a thread has ended with ${code}`)));
     worker.postMessage(batch);
   });
 }

@@ -6,7 +6,7 @@ import { CreateEventBusCommand, EventBridgeClient } from "@aws-sdk/client-eventb
 import { CreateBucketCommand, PutObjectLockConfigurationCommand, S3Client } from "@aws-sdk/client-s3";
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { DeleteQueueCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, expect, inject, test, vi } from "vitest";
 import { openManifest } from "../../../cli/open.ts";
 import { storeValue } from "../../../core/operate.ts";
 import { reconcile } from "../../../core/reconcile.ts";
@@ -52,7 +52,10 @@ beforeAll(async () => {
   await keep("cli/other", JSON.stringify({ username: "other_a", password: `other-${canary}` }));
   manifest();
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
 
 function manifest(store: Readonly<Record<string, string>> = {}): void {
   const place = { account, region: aws.region, installation: "cli", ...store };
@@ -79,7 +82,7 @@ async function keyturn(args: readonly string[], input?: string): Promise<Ended> 
 
 /** In this process, as an operator who arranges something. */
 async function opened() {
-  Object.assign(process.env, environment);
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
   return openManifest(join(folder, "keyturn.yaml"));
 }
 
