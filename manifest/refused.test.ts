@@ -355,7 +355,6 @@ describe("a file that is no manifest", () => {
   });
 
   it.each([
-    ["nested too deeply", `a: ${"[".repeat(5_000)}${"]".repeat(5_000)}`, "it is nested too deeply"],
     [
       "made of aliases of aliases",
       Array.from({ length: 12 }, (_, level) =>
@@ -370,6 +369,14 @@ describe("a file that is no manifest", () => {
     ],
   ])("where it is %s", (_, text, expected) => {
     expect(problems(text)).toEqual([expect.stringContaining(`not usable YAML: ${expected}`)]);
+  });
+
+  it("that is nested too deeply is told that, once, however much of the stack is in use", () => {
+    const text = `a: ${"[".repeat(5_000)}${"]".repeat(5_000)}`;
+    const under = (frames: number): readonly string[] =>
+      frames === 0 ? problems(text) : [...under(frames - 1)];
+    for (let frames = 0; frames < 60; frames += 6)
+      expect(under(frames)).toEqual([expect.stringContaining("not usable YAML: it is nested too deeply")]);
   });
 
   it("takes no long time with many names in one mapping", () => {

@@ -8,6 +8,7 @@ import {
   type Pair,
   parseDocument,
   visit,
+  type YAMLError,
   type YAMLMap,
 } from "yaml";
 import type { FieldPath, Problem } from "./problem.ts";
@@ -33,8 +34,8 @@ export function parseYaml(path: string, text: string): YamlFile {
     const { line, col } = lines.linePos(offset);
     return { file: path, line: Math.max(line, 1), column: Math.max(col, 1), field, message };
   };
-  const problems = [...document.errors, ...document.warnings].map((error) =>
-    at(error.pos[0], [], `not usable YAML: ${inOurWords(error.code, error.message)}`),
+  const problems = toldOnce([...document.errors, ...document.warnings]).map((error) =>
+    at(error.pos[0], [], `not usable YAML: ${inOurWords(error)}`),
   );
   problems.push(
     ...unusable(document).map(({ offset, reason }) => at(offset, [], `not usable YAML: ${reason}`)),
@@ -50,10 +51,20 @@ export function parseYaml(path: string, text: string): YamlFile {
   };
 }
 
-function inOurWords(code: string, message: string): string {
-  if (code === "MULTIPLE_DOCS") return "a manifest is one document, and here a second one begins";
-  if (/call stack/.test(message)) return "it is nested too deeply";
-  return message.replaceAll(/\s+/g, " ");
+/** Where its stack ends, the parser mostly says so several times, once for each level that has no room to: then that alone is told, and once. */
+function toldOnce(errors: readonly YAMLError[]): readonly YAMLError[] {
+  const tooDeep = errors.find(isTooDeep);
+  return tooDeep === undefined ? errors : [tooDeep];
+}
+
+function isTooDeep({ message }: YAMLError): boolean {
+  return message.includes("call stack");
+}
+
+function inOurWords(error: YAMLError): string {
+  if (error.code === "MULTIPLE_DOCS") return "a manifest is one document, and here a second one begins";
+  if (isTooDeep(error)) return "it is nested too deeply";
+  return error.message.replaceAll(/\s+/g, " ");
 }
 
 /** What is YAML by its grammar, and no data. */
