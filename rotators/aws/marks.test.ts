@@ -32,11 +32,14 @@ test("what is marked is read again, whatever it is called", () => {
   );
 });
 
+/** Whoever writes this has said that a key is being made, as Keyturn does before it makes one. */
+const isIntent = (value: string) => /^[^ ]+ \d{1,15}( |$)/.test(value);
+
 test("a person's tags are no marks", () => {
   const tags = fc.array(
     fc.record({
       Key: fc.oneof(fc.string(), fc.constantFrom("keyturn:key:X", "keyturn:minting")),
-      Value: fc.string(),
+      Value: fc.string().filter((value) => !isIntent(value)),
     }),
   );
   fc.assert(
