@@ -2,29 +2,12 @@ import "./cli/node-version.mjs";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { fileOrder } from "./integration/file-order.ts";
+import { alone, long } from "./vitest.order.ts";
 
 // Very many processes are started: what was compiled for one is there for the next.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
 const elsewhere = ["**/node_modules/**", "dist/**", "integration/**", ".aws-emulators/**"];
-/** They are about the process that they run in, or replace what others have loaded into it. */
-const alone = ["canaries/*.test.ts", "cli/command.test.ts", "cli/who.test.ts", "telemetry/*.test.ts"];
-
-/** What takes longest; most of them wait for something. */
-const long = [
-  "local/simulation.test.ts",
-  "functions/secret-store-troubles.test.ts",
-  "agent/aws.test.ts",
-  "rotators/*.test.ts",
-  "rotators/postgres/legacy.test.ts",
-  "cdk/bundle.test.ts",
-  "cli/revoke-cut.test.ts",
-  "cdk/configurations.test.ts",
-  "core/leaked.test.ts",
-  "cli/aws.test.ts",
-  "functions/ports.test.ts",
-  "local/disaster-simulation.test.ts",
-];
 
 export default defineConfig({
   test: {

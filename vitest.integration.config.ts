@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { isPatient } from "./integration/aws/installation/patience.ts";
 import { fileOrder } from "./integration/file-order.ts";
+import { longIntegrated } from "./vitest.order.ts";
 
 // Very many processes are started: what was compiled for one is there for the next.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
@@ -17,24 +18,6 @@ const installed = "**/node_modules/**";
 /** They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. */
 const waiting = { isolate: false, sequence: { groupOrder: 1 } };
 
-const order = fileOrder({
-  // The fleet, which measures how fast it hears of a rotation, begins when the first rush of the others at the one LocalStack is over.
-  first: [
-    ...["cli/cli", "cli/lost-journal", "cli/commands", "faults", "nasty-rotations", "cli/doctor"].map(
-      (name) => `integration/${name}.test.ts`,
-    ),
-    ...["network-messages", "cli/restored-database", "faults-run", "network", "cli/help"].map(
-      (name) => `integration/${name}.test.ts`,
-    ),
-    ...["installation", "cdk", "fan-out", "cli"].map((name) => `integration/aws/stack/${name}.test.ts`),
-    ...["refused", "incidents", "import", "fleet", "rolled", "astray"].map(
-      (name) => `integration/aws/installation/${name}.test.ts`,
-    ),
-  ],
-  // What is deployed in the background is needed last, and is there by then.
-  last: [stack, installation],
-});
-
 /** A project's setup runs once before its files, and only if one of them was asked for. */
 export default defineConfig({
   test: {
@@ -42,7 +25,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Most of them wait for something: one more than a small machine has cores.
     maxWorkers: 3,
-    sequence: { sequencer: order },
+    // What is deployed in the background is needed last, and is there by then.
+    sequence: { sequencer: fileOrder({ first: longIntegrated, last: [stack, installation] }) },
     projects: [
       {
         extends: true,

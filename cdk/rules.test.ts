@@ -1,16 +1,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { App } from "aws-cdk-lib";
 import { CfnQueue } from "aws-cdk-lib/aws-sqs";
 import { expect, it, vi } from "vitest";
-import { stackOf } from "./sample-plan.contract.ts";
+import { appOf, stackOf } from "./sample-plan.contract.ts";
 
 /** A synthesis takes seconds, and more where others are at work. */
 vi.setConfig({ testTimeout: 120_000 });
 
 /** What CDK's own look at the template finds against the rules of CloudFormation: a file beside it. */
 function report(change: (made: ReturnType<typeof stackOf>) => void): string {
-  const made = stackOf({}, new App({ context: { "@aws-cdk/core:enablePartitionLiterals": true } }));
+  const made = stackOf({}, appOf({}, true));
   change(made);
   const { pluginReports } = JSON.parse(
     readFileSync(join(made.app.synth().directory, "validation-report.json"), "utf8"),

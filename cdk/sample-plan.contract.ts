@@ -42,9 +42,9 @@ export const plan: Plan = {
  * An app as the project's own is; but CloudFormation's rules are looked at once (`rules.test.ts`), and not in every synthesis, of which they are
  * half the time.
  */
-export function appOf(context: Readonly<Record<string, unknown>> = {}): App {
+export function appOf(context: Readonly<Record<string, unknown>> = {}, isValidated = false): App {
   return new App({
-    builtinCloudFormationValidation: false,
+    builtinCloudFormationValidation: isValidated,
     context: { "@aws-cdk/core:enablePartitionLiterals": true, ...context },
   });
 }

@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 interface Order {
   /** What takes longest, in the order in which it begins: if it began last, all would wait for it. */
   readonly first: readonly string[];
-  /** Whole folders that come after all others, each after the one before it. */
+  /** What comes after all others, each pattern's files after those of the one before it. */
   readonly last?: readonly string[];
 }
 

@@ -1,0 +1,32 @@
+/** Patterns of unit tests' files that are about the process that they run in, or replace what others have loaded into it: each has its own. */
+export const alone = ["canaries/*.test.ts", "cli/command.test.ts", "cli/who.test.ts", "telemetry/*.test.ts"];
+
+/** Patterns of what takes longest; most of them wait for something. */
+export const long = [
+  "local/simulation.test.ts",
+  "functions/secret-store-troubles.test.ts",
+  "agent/aws.test.ts",
+  "rotators/*.test.ts",
+  "rotators/postgres/legacy.test.ts",
+  "cdk/bundle.test.ts",
+  "cli/revoke-cut.test.ts",
+  "cdk/configurations.test.ts",
+  "core/leaked.test.ts",
+  "cli/aws.test.ts",
+  "functions/ports.test.ts",
+  "local/disaster-simulation.test.ts",
+];
+
+const inFolder = (folder: string, names: readonly string[]) =>
+  names.map((name) => `integration/${folder}${name}.test.ts`);
+
+/** The same of the integration tests. */
+export const longIntegrated = [
+  ...inFolder("cli/", ["cli", "lost-journal", "commands", "doctor"]),
+  ...inFolder("", ["faults", "nasty-rotations", "network-messages"]),
+  ...inFolder("cli/", ["restored-database", "help"]),
+  ...inFolder("", ["faults-run", "network"]),
+  ...inFolder("aws/stack/", ["installation", "cdk", "fan-out", "cli"]),
+  // The fleet, which measures how fast it hears of a rotation, begins when the first rush of the others at the one LocalStack is over.
+  ...inFolder("aws/installation/", ["refused", "incidents", "import", "fleet", "rolled", "astray"]),
+];
