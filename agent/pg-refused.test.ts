@@ -116,9 +116,10 @@ describe("a refused login", () => {
   });
 
   it("that stays refused is told, within the time that a caller waits, and without a value", async () => {
-    await using test = await database.setUp({ connectionTimeoutMillis: 400 });
+    await using test = await database.setUp({ connectionTimeoutMillis: 400, idleTimeoutMillis: 20 });
     const { pool, lines } = test;
     await whoAmI(pool);
+    await vi.waitUntil(() => pool.totalCount === 0);
     await database.cut("billing_a");
     const error = await whoAmI(pool).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "login-refused", cause: { code: expect.stringMatching(/^28/) } });

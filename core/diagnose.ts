@@ -9,6 +9,8 @@ import {
   isStoreBehind,
   liveCandidate,
   ownMarks,
+  unready,
+  waitsForPerson,
   wasCut,
 } from "./evidence.ts";
 import type { Examination, TriedVersion } from "./examine.ts";
@@ -89,16 +91,14 @@ function current(seen: Examination, attemptsMax: number): readonly Diagnosis[] {
   const expected = record?.current?.version;
   if (isStoreBehind(seen)) {
     const what = `the store does not have ${expected} as current, as the journal says: was the store restored from a backup?`;
+    if (waitsForPerson(seen)) {
+      const advice = "Mend first what is not ready; then run it with --fix.";
+      return [{ ailment: "store-behind", what, fix: undefined, advice }];
+    }
     const fix =
       liveCandidate(seen) === undefined
         ? "makes a new one at once"
         : "publishes the candidate, which the target accepts";
-    // Where current works and has not leaked nothing is urgent: a new one begins as any rotation does, and is refused as any would be.
-    const isSound = found?.verdict === "accepted" && !wasCut(seen, found);
-    if (liveCandidate(seen) === undefined && isSound && unready(seen).length > 0) {
-      const advice = "Mend first what is not ready; then run it with --fix.";
-      return [{ ailment: "store-behind", what, fix: undefined, advice }];
-    }
     return [{ ailment: "store-behind", what, fix, advice: "Run it with --fix." }];
   }
   if (found === undefined) {
@@ -143,8 +143,7 @@ function refusedCurrent(seen: Examination, found: TriedVersion): Diagnosis {
   const what = `the target refuses current: ${causeOf(seen, found)}`;
   const theirs =
     "If nobody of yours did this, somebody else has access to the target: revoke it instead. Otherwise";
-  // What brings the value back begins as any rotation does, and is refused as any would be.
-  if (!cut && pending === undefined && unready(seen).length > 0) {
+  if (waitsForPerson(seen)) {
     const advice = `${theirs} mend first what is not ready; then run it with --fix.`;
     return { ailment: "current-refused", what, fix: undefined, advice };
   }
@@ -255,11 +254,6 @@ function course({ ref, record }: Examination, attemptsMax: number): readonly Dia
     });
   }
   return found;
-}
-
-/** What keeps any rotation from beginning; but an epoch that is behind, which a repair puts right itself. */
-function unready({ findings }: Examination): Examination["findings"] {
-  return findings.filter(({ ok, code }) => !ok && code !== "superseded");
 }
 
 function surroundings(seen: Examination): readonly Diagnosis[] {

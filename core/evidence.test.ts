@@ -8,6 +8,8 @@ import {
   liveCandidate,
   ownMarks,
   toldCompromised,
+  unready,
+  waitsForPerson,
   wasCut,
 } from "./evidence.ts";
 import {
@@ -195,5 +197,44 @@ describe("a record is outdated", () => {
   test("and a record at epoch 0 is not behind a target without marks", () => {
     const fresh = recorded({ epoch: 0, audit: { sequence: 9, hash: "" } });
     expect(behindBy(seen({ marks: [] }), fresh)).toBeUndefined();
+  });
+});
+
+const rights = { check: "rights", ok: false, message: "no CREATEROLE" };
+const fence = { check: "fence", ok: false, message: "epoch 9", code: "superseded" } as const;
+const network = { check: "network", ok: true, message: "open" };
+const ready = { ...fence, ok: true };
+
+test("not ready is what a person has to mend: no epoch that is behind, and nothing that is well", () => {
+  expect(unready(seen({ findings: [network, rights, fence, ready] }))).toEqual([rights]);
+});
+
+describe("current waits for a person", () => {
+  const refused = tried("v1", "current", "refused");
+  const older = { versions: [stored("v0", "current")], marks: [] };
+  const works = tried("v0", "current");
+  const findings = [network, rights];
+
+  test.each<[string, Partial<Examination>]>([
+    ["where it is refused", { tried: [refused] }],
+    ["where it is refused, and so is the candidate", { tried: [refused, tried("v2", "pending", "refused")] }],
+    ["where it works, in a store that is behind", { ...older, tried: [works] }],
+  ])("%s", (_, changes) => {
+    expect(waitsForPerson(seen({ ...changes, findings }))).toBe(true);
+    expect(waitsForPerson(seen({ ...changes, findings: [network, fence] }))).toBe(false);
+  });
+
+  test.each<[string, Partial<Examination>]>([
+    ["where it works", { tried: [tried("v1", "current")] }],
+    ["where nobody knows whether it works", { tried: [tried("v1", "current", "unknown")] }],
+    ["where it is refused, and a candidate works", { tried: [refused, candidate] }],
+    ["where it is refused, and was cut", { tried: [refused], marks: [marked("v1", { verb: "retire" })] }],
+    [
+      "where it is refused, in a store that is behind",
+      { ...older, tried: [tried("v0", "current", "refused")] },
+    ],
+    ["where there is none", { versions: [], tried: [] }],
+  ])("not %s", (_, changes) => {
+    expect(waitsForPerson(seen({ ...changes, findings }))).toBe(false);
   });
 });

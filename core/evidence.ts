@@ -76,3 +76,19 @@ export function behindBy(seen: Examination, record: RotationRecord): string | un
     ? `the audit has ${chain.end.sequence} entries, and the journal knows of ${record.audit.sequence}`
     : undefined;
 }
+
+/** What keeps any rotation from beginning; but an epoch that is behind, which a repair puts right itself. */
+export function unready({ findings }: Examination): Examination["findings"] {
+  return findings.filter(({ ok, code }) => !ok && code !== "superseded");
+}
+
+/**
+ * Whether nothing but a rotation helps current, and as long as something is not ready it would be refused as any would be: a person mends
+ * that first. What works and is not the one it should be is no emergency; one that has leaked is, and so is none.
+ */
+export function waitsForPerson(seen: Examination): boolean {
+  const current = currentOf(seen);
+  if (current === undefined || unready(seen).length === 0) return false;
+  if (liveCandidate(seen) !== undefined || wasCut(seen, current)) return false;
+  return current.verdict === (isStoreBehind(seen) ? "accepted" : "refused");
+}

@@ -265,6 +265,17 @@ describe("a candidate that works is published", () => {
     expect(rebuilt(examination, by, around).record.state).toEqual(published(raised()).state);
   });
 
+  test.each([
+    ["by its own name", "v2", {}],
+    ["by another", "v3", { sameLogin: [["v2", "v3"]] satisfies [[string, string]] }],
+  ])("and no longer owed by an old record, %s", (_, owed, known) => {
+    const old = recorded({ debts: [debt(owed, { reason: "foreign" }), debt("v0")], ...known });
+    const examination = seen({ ...behind, versions, marks, tried: [pending, refused], record: old });
+    const { state, debts } = rebuilt(examination, by, around).record;
+    expect(state.phase).toBe("test");
+    expect(debts).toEqual([debt("v0")]);
+  });
+
   test("where the store is behind", () => {
     const older = [tried("v1", "pending"), tried("v0", "current")];
     const examination = seen({ versions: [stored("v1", "pending"), stored("v0", "current")], tried: older });

@@ -9,6 +9,7 @@ import {
   liveCandidate,
   ownMarks,
   toldCompromised,
+  waitsForPerson,
   wasCut,
 } from "./evidence.ts";
 import type { Examination, TriedVersion } from "./examine.ts";
@@ -70,6 +71,7 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
   const known = seen.record ?? newRecord(seen.ref);
   const seenEpochs = [known.epoch, seen.chain.epoch, ...ownMarks(seen).map((mark) => mark.seen)];
   const current = currentOf(seen);
+  const waits = waitsForPerson(seen);
   const told = toldCompromised(seen).filter(({ version }) => !known.compromised.some(isVersion(version)));
   const isLeaked = (fingerprint: string) =>
     current !== undefined && wasCut(seen, { ...current, fingerprint });
@@ -81,14 +83,18 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
     epoch: Math.max(...seenEpochs) + 1,
     compromised: [...known.compromised, ...told],
     debts: known.debts.filter((debt) => !isCurrents(debt) || isLeaked(debt.fingerprint)),
-    current: current && { ...mark(current), since: sinceOf(known, current) },
+    current:
+      waits && !isOutdated(seen)
+        ? known.current
+        : current && { ...mark(current), since: sinceOf(known, current) },
     scheduleFailures: 0,
     scheduleNotBefore: 0,
   };
   const ailments = diagnose(seen, around.policy.attemptsMax).filter(({ fix }) => fix !== undefined);
   const detail = ailments.map(({ ailment, what }) => `${ailment}: ${what}`).join("; ");
   const note: Note = { action: "repaired", detail, actor: by };
-  const isReplacing = current === undefined || current.verdict === "refused" || isStoreBehind(seen);
+  const isDead = current === undefined || current.verdict === "refused";
+  const isReplacing = !waits && (isDead || isStoreBehind(seen));
   const owing = oweLeftovers(seen, base, isReplacing, around);
   return andThen(stay(owing, note), (after) => resumeCourse(seen, after, by, around));
 }
@@ -132,6 +138,7 @@ function resumeCourse(
 ): Transition {
   const current = currentOf(seen);
   const candidate = liveCandidate(seen);
+  if (current !== undefined && waitsForPerson(seen)) return settleDown(seen, record, current, by, around);
   if (candidate !== undefined && isStoreBehind(seen)) return publish(record, candidate, by, around);
   if (current === undefined || isStoreBehind(seen)) {
     return replace(record, current?.verdict !== "accepted", by, around);
@@ -147,7 +154,7 @@ function isVersion(wanted: string) {
   return ({ version }: { readonly version: string }) => version === wanted;
 }
 
-/** Current works. What an outdated record says of a rotation under way is let go of, and an older version that works gets its grace. */
+/** Current works, or waits for a person. What an outdated record says of a rotation under way is let go of, and an older version that works gets its grace. */
 function settleDown(
   seen: Examination,
   record: RotationRecord,
@@ -172,7 +179,7 @@ function settleDown(
   return stay({ ...record, state: { phase: "grace", rotation, since: now, confirmAt, ...tries } });
 }
 
-/** The candidate is what the target accepts: it is tested once more, and becomes current. */
+/** The candidate is what the target accepts: it is tested once more, and becomes current, which an old record may have owed. */
 function publish(
   record: RotationRecord,
   candidate: TriedVersion,
@@ -186,7 +193,8 @@ function publish(
     pending: mark(candidate),
     previous: record.current && mark(record.current),
   };
-  return stay({ ...record, state: { phase: "test", rotation, attempts: 0, notBefore: now } });
+  const debts = record.debts.filter((debt) => !isSameLogin(record, debt, candidate));
+  return stay({ ...record, debts, state: { phase: "test", rotation, attempts: 0, notBefore: now } });
 }
 
 /** What is there cannot be used, or does not belong there: a successor; without a grace where current is dead. */

@@ -45,6 +45,7 @@ async function world(given: {
   readonly verdict?: "unknown";
   /** The login bears no mark yet. */
   readonly isUnmarked?: boolean;
+  readonly overlap?: Rotator["overlap"];
 }) {
   const { ports: own, managed } = memoryPorts(bothLive);
   const calls: string[] = [];
@@ -63,6 +64,7 @@ async function world(given: {
     void calls.push(`${verb} ${fence.rotationId}@${fence.epoch}/${names.get(fence.fingerprint)}`);
   const rotator: Rotator = {
     ...bothLive,
+    overlap: given.overlap ?? "both-live",
     adopt: async (_, context) => {
       told("adopt", context);
       if (given.adopt !== undefined) throw new KeyturnError(given.adopt, "it is not marked");
@@ -208,6 +210,33 @@ describe("what is owed, and marked in other words", () => {
     const debt = debtOf("v0", { cutFirst: true });
     await expect(settle(stand, debt, false)).rejects.toMatchObject({ code: "not-proven" });
     expect(calls).toEqual(proven);
+  });
+});
+
+describe("what another rotation has left in the one login of a cutover type", () => {
+  const foreign = debtOf("v0", { reason: "foreign" });
+  const cutover = (given: Partial<Parameters<typeof world>[0]> = {}) =>
+    world({ marked: "v0", current: "v3", overlap: "cutover", ...given });
+  const retired = ["retire v0@7/v0", "refused v0@7/v0"];
+
+  test("is what readers use: the login is not shut", async () => {
+    const { calls, stand } = await cutover();
+    await expect(settle(stand, foreign, false)).rejects.toMatchObject({
+      code: "not-proven",
+      message: "the target accepts v0 in place of current",
+    });
+    expect(calls).toEqual(["refused v0@7/v0"]);
+  });
+
+  test.each<[string, Debt, Partial<Parameters<typeof world>[0]>, readonly string[]]>([
+    ["is not known to be let in", foreign, { verdict: "unknown" }, ["refused v0@7/v0", ...retired]],
+    ["has leaked", debtOf("v0"), {}, retired],
+    ["was retired", debtOf("v0", { reason: "retired" }), {}, retired],
+    ["has a login of its own", foreign, { overlap: "both-live" }, retired],
+  ])("is retired where it %s", async (_, debt, given, called) => {
+    const { calls, stand } = await cutover(given);
+    expect(await settle(stand, debt, false)).toMatchObject({ result: "refused" });
+    expect(calls).toEqual(called);
   });
 });
 

@@ -42,10 +42,26 @@ export async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<O
       return { step: "settle", debt, result: "in-use", clients: usage.clients };
     }
   }
+  await assertNotInPlaceOfCurrent(stand, debt, owed, context);
   const residue = await retire(stand, debt, owed, context);
   if (pending?.version === debt.version) await ports.store.discardPending(record.ref, debt.version);
   if (current?.version !== debt.version) await ports.store.disable(record.ref, debt.version);
   return { step: "settle", debt, result: "refused", ...residue };
+}
+
+/**
+ * The one login of a cutover type is current's. Where it holds what another rotation had made, that is what readers use: it is refused by
+ * setting current again, and not by shutting the login.
+ */
+async function assertNotInPlaceOfCurrent(
+  { rotator }: Stand,
+  { version, reason }: Debt,
+  owed: StoredSecret,
+  context: RawContext,
+): Promise<void> {
+  if (rotator.overlap !== "cutover" || reason !== "foreign") return;
+  if ((await rotator.refused(owed.value, context)) !== "accepted") return;
+  throw new KeyturnError("not-proven", `the target accepts ${version} in place of current`);
 }
 
 /** Its mark at the target may tell the login in other words: it is retired by those, too. */

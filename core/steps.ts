@@ -57,14 +57,16 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
     if (!known && !promoted) {
       return { step: "create", result: "foreign", pending: markOf(stand, found) };
     }
-    await ports.store.discardPending(ref, found.version);
   }
   const isRenamed = current !== undefined && (await isOtherName(stand, current));
   if (current !== undefined) await finishImport(stand, rotation, current, isRenamed);
-  const saved =
-    found?.version === rotation.id
-      ? found
-      : await ports.store.savePending(ref, rotation.id, await candidate(stand, rotation, current, context));
+  let saved = found?.version === rotation.id ? found : undefined;
+  if (saved === undefined) {
+    await assertReady(stand, rotation, context);
+    if (found !== undefined) await ports.store.discardPending(ref, found.version);
+    const value = await candidate(stand, rotation, current, context);
+    saved = await ports.store.savePending(ref, rotation.id, value);
+  }
   protect(stand, saved.value);
   const fields = fingerprintFields(rotator.findableFields(saved.value), ports.fingerprinter);
   await ports.journal.remember(ref, saved.version, fields);
@@ -77,7 +79,20 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   };
 }
 
-/** The next value. Whatever the dry run finds wrong ends the rotation here, before anything has changed anywhere. */
+/**
+ * Whatever the dry run finds wrong ends the rotation here, before anything has changed anywhere: what another rotation has left pending may be
+ * what works, if the journal is an old one.
+ */
+async function assertReady({ rotator }: Stand, { urgent }: Rotation, context: RawContext): Promise<void> {
+  if (urgent) return;
+  const wrong = (await rotator.preflight(context)).filter((finding) => !finding.ok);
+  if (wrong.length === 0) return;
+  const list = wrong.map((finding) => `${finding.check}: ${finding.message}`).join("; ");
+  const [code, ...others] = new Set(wrong.map((finding) => finding.code));
+  const known = others.length === 0 ? code : undefined;
+  throw new KeyturnError(known ?? "target-rejected", `not ready for a rotation: ${list}`);
+}
+
 async function candidate(
   stand: Stand,
   rotation: Rotation,
@@ -85,15 +100,6 @@ async function candidate(
   context: RawContext,
 ): Promise<Secret> {
   const { rotator } = stand;
-  if (!rotation.urgent) {
-    const wrong = (await rotator.preflight(context)).filter((finding) => !finding.ok);
-    if (wrong.length > 0) {
-      const list = wrong.map((finding) => `${finding.check}: ${finding.message}`).join("; ");
-      const [code, ...others] = new Set(wrong.map((finding) => finding.code));
-      const known = others.length === 0 ? code : undefined;
-      throw new KeyturnError(known ?? "target-rejected", `not ready for a rotation: ${list}`);
-    }
-  }
   if (rotation.restores !== undefined) return (await required(stand, rotation.restores)).value;
   await rotator.sweep(context);
   return rotator.create(current?.value, context);

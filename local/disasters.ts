@@ -24,6 +24,10 @@ export interface Scene {
   /** What was shut at the target on purpose, without anybody's knowledge. */
   readonly cut: Login[];
   readonly story: string[];
+  /** The version that was current when somebody changed or dropped its login. */
+  meddled?: string;
+  /** Whether a rotation may begin. */
+  isReady: boolean;
   journal: Ports["journal"];
   store: Ports["store"];
 }
@@ -50,6 +54,9 @@ export const disasters: Readonly<Record<string, (scene: Scene) => Promise<void>>
     const current = await scene.store.read(ref, "current");
     scene.story.push(`  current in the store is ${current?.version}`);
   },
+  async "rights taken"(scene) {
+    scene.isReady = false;
+  },
   async "cut directly"({ memory, rotator, past, target, cut, story }) {
     const access = { managed: memory.managed, rotator, admin: new Secret("{}"), ports: memory.ports };
     const [live] = await liveLogins(access);
@@ -63,8 +70,13 @@ export const disasters: Readonly<Record<string, (scene: Scene) => Promise<void>>
   },
 };
 
-/** What journal, store and target have and let in: what a disaster leaves as it was has not acted. */
-export async function traces({ journal, store, target, past }: Scene): Promise<string> {
+/** What the dry run finds of the rights. */
+export function rightsIn({ isReady: ok }: Scene) {
+  return { check: "rights", ok, message: ok ? "may administer" : "may not administer" };
+}
+
+/** What journal, store and target have, let in and allow: what a disaster leaves as it was has not acted. */
+export async function traces({ journal, store, target, past, isReady }: Scene): Promise<string> {
   const { record } = (await journal.load(ref)) ?? {};
   const stages = await Promise.all(
     (["current", "pending", "previous"] as const).map(
@@ -75,6 +87,7 @@ export async function traces({ journal, store, target, past }: Scene): Promise<s
     target.accepts(username, password),
   );
   return JSON.stringify([
+    isReady,
     record?.epoch,
     record?.state.phase,
     stages,
@@ -88,10 +101,12 @@ async function renewJournal(scene: Scene, record: RotationRecord | undefined): P
   scene.story.push(`  the journal has ${record?.state.phase ?? "nothing"}, epoch ${record?.epoch}`);
 }
 
-async function meddle({ store, target, past }: Scene, password: string | undefined): Promise<void> {
+async function meddle(scene: Scene, password: string | undefined): Promise<void> {
+  const { store, target, past } = scene;
   const current = await store.read(ref, "current");
   if (current === undefined) return;
   const { username } = loginOf(current.value.reveal());
+  scene.meddled = current.version;
   target.meddle(username, password);
   if (password !== undefined) past.logins.set("meddled", { username, password });
 }

@@ -154,10 +154,16 @@ export function modelTarget(): ModelTarget {
           clients: sessions === 0 ? [] : [`${sessions} sessions of ${credential.username}`],
         };
       },
-      async preflight(context) {
+      async preflight(context, adopting) {
         failing("preflight");
         await administer(context);
-        return [];
+        const { ref, epoch } = context.fence;
+        const seen = [...logins.values()].map(({ fence }) => (fence?.ref === ref ? fence.seen : 0));
+        const highest = Math.max(0, ...seen);
+        if (adopting !== undefined || highest <= epoch) return [];
+        return [
+          { check: "epoch", ok: false, message: `epoch ${highest} is at the target`, code: "superseded" },
+        ];
       },
       async adopt(credential, context) {
         await administer(context);

@@ -103,7 +103,11 @@ export const plans: readonly Plan[] = [
   },
   { source: "core/evidence.ts", tests: ["core/evidence.test.ts"], leastPercent: 95 },
   { source: "core/examine.ts", tests: ["core/examine.test.ts"], leastPercent: 95 },
-  { source: "core/repair.ts", tests: ["core/repair-whole.test.ts"], leastPercent: 95 },
+  {
+    source: "core/repair.ts",
+    tests: ["core/repair-whole.test.ts", "core/repair-unready.test.ts"],
+    leastPercent: 95,
+  },
   { source: "core/record.ts", tests: ["core/record.test.ts"], leastPercent: 95 },
   { source: "core/errors.ts", tests: ["core/errors.test.ts"], leastPercent: 95 },
   { source: "core/events.ts", tests: ["core/events.test.ts"], leastPercent: 95 },
