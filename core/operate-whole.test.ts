@@ -171,6 +171,11 @@ describe("what a rotation would stumble over is told before it begins", () => {
     expect((await it.ask(rotate)).answer).toBe("began");
   });
 
+  test("but nothing where whoever carries it out looks for it", async () => {
+    const { ports } = world({ config: { owner: 7 }, admin: "ops/admin" });
+    expect((await request(ref, ports, rotate, { checksElsewhere: true })).answer).toBe("began");
+  });
+
   test("but a cut, or a cancel, is not kept waiting by it", async () => {
     const { ask, mark, keep } = world({ config: { owner: 7 }, admin: "ops/admin" });
     await keep("v1", undefined);

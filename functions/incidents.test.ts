@@ -253,6 +253,24 @@ describe("an order", () => {
     expect(worked).toEqual([ref, ref]);
   });
 
+  test("to rotate reads no administering login, which the function may not: whoever rotates finds what is wrong with it", async () => {
+    const { ports } = await rotated();
+    const managed = ports.secrets.get(ref);
+    if (managed === undefined) throw new Error(`${ref} is not managed`);
+    const read: Ports["store"]["read"] = async (name, which) => {
+      if (name !== ref) throw new KeyturnError("role-lacks-rights", `reading ${name}: AccessDenied`);
+      return ports.store.read(name, which);
+    };
+    const { take, worked, aside } = incidentsOf({
+      ...ports,
+      store: { ...ports.store, read },
+      secrets: { ...ports.secrets, get: () => ({ ...managed, admin: "ops/admin" }) },
+    });
+    expect(await take(order({ order: "rotate" }))).toEqual([]);
+    expect((await ports.journal.load(ref))?.record.state.phase).toBe("create");
+    expect([worked, aside]).toEqual([[ref], []]);
+  });
+
   test.each([
     [{ order: "rollback" }, /^request-refused: rollback of app\/db: the old credential is retired/],
     [{ order: "rotate", ref: "no/such" }, /^input-invalid: the manifest has no secret no\/such/],

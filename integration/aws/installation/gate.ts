@@ -3,14 +3,17 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { buffer } from "node:stream/consumers";
 import * as z from "zod/mini";
 import { outages, type TcpProxy } from "../../tcp-proxy.ts";
+import { deny, GateRights } from "./gate-rights.ts";
 import { GateRules } from "./gate-rules.ts";
 import { operationOf } from "./operation.ts";
 
-/** Stands before an emulator for the functions alone. Tests steer it by HTTP (steering.ts), for it runs where they do not. */
+/** Stands before an emulator for the functions alone. When it ends it throws where a function has lacked a right. Tests steer it by HTTP (steering.ts), for it runs where they do not. */
 export interface Gate extends AsyncDisposable {
   readonly endpoint: string;
   /** Where calls go from here on. */
   leadTo(endpoint: string): void;
+  /** From here on a function may do what its role allows, and no more. */
+  limitTo: GateRights["limitTo"];
 }
 
 /** What begins with it is said to the gate itself. */
@@ -25,6 +28,7 @@ const ToWire = z.union([
 /** `wires` lead to databases; they are steered by the same way. */
 export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<Gate> {
   const rules = new GateRules();
+  const rights = new GateRights();
   let onward: URL | undefined;
   const server = createServer((asked, answer) => {
     serve(asked, answer).catch(() => asked.socket.destroy());
@@ -55,6 +59,8 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
   async function pass(asked: IncomingMessage, answer: ServerResponse, body: Buffer): Promise<void> {
     const said = body.toString("latin1");
     const call = operationOf(asked, said);
+    const refusal = rights.refusal(call, asked.url ?? "/", body.toString());
+    if (refusal !== undefined) return deny(answer, call, refusal);
     const gone = once(answer, "close").then(() => "gone" as const);
     const before = await rules.meet(call, said, "request", gone);
     if (before === "gone" || before === "lose") return void asked.socket.destroy();
@@ -88,9 +94,11 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
     leadTo: (endpoint) => {
       onward = new URL(endpoint);
     },
+    limitTo: (deployed) => rights.limitTo(deployed),
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       server.close();
+      rights.assertNoneLacking();
     },
   };
 }

@@ -12,6 +12,7 @@ import { deploy } from "../cdk.ts";
 import { startLocalstack } from "../localstack.ts";
 import { startMinistack } from "../ministack.ts";
 import { keepLeftBehind } from "../stack/left-behind.ts";
+import { deployedRights } from "./deployed-rights.ts";
 import { type Gate, startGate } from "./gate.ts";
 import { makeRole, makeUser } from "./iam-user.ts";
 import { adminOf, revocableRole, type Secrets, webhookSecret } from "./secrets.ts";
@@ -56,6 +57,7 @@ export async function startInstallation(
   };
   const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
   const outputs = await deploy(aws, app, over);
+  gate.limitTo(await deployedRights(aws));
   return { aws, iam, gate: gate.endpoint, manifest, outputs, postgres, wires };
 }
 
