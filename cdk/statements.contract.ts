@@ -24,6 +24,9 @@ const arnsOf: Readonly<Record<string, string>> = {
   "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:r:1:secret:x",
 };
 
+/** What `Ref` gives the ARN of, and not a name or an address. */
+const namedByArn = new Set(["AWS::SNS::Topic", "AWS::SecretsManager::Secret"]);
+
 /** The statements of all identity policies of a template, each by the part that has it, with ARNs as texts. */
 export function statementsOf(template: { readonly Resources: Resources }): readonly [string, Statement][] {
   const { Resources } = template;
@@ -57,9 +60,13 @@ function textOf(value: unknown, resources: Resources): string {
   const joined = said["Fn::Join"];
   if (joined !== undefined) return joined[1].map((one) => textOf(one, resources)).join(joined[0]);
   if (said.Ref?.startsWith("AWS::") === true) return said.Ref === "AWS::Partition" ? "aws" : "x";
-  const type = resources[said["Fn::GetAtt"]?.[0] ?? said.Ref ?? ""]?.Type ?? "";
+  const [id, attribute] = said["Fn::GetAtt"] ?? [said.Ref ?? "", "Ref"];
+  const type = resources[id]?.Type ?? "";
   const arn = arnsOf[type];
-  if (arn === undefined) throw new Error(`the ARN of ${type} is not known: ${JSON.stringify(value)}`);
+  const isArn =
+    attribute === "Arn" || attribute === "TopicArn" || (attribute === "Ref" && namedByArn.has(type));
+  if (arn === undefined || !isArn)
+    throw new Error(`this is no ARN of ${type} that is known: ${JSON.stringify(value)}`);
   return arn;
 }
 

@@ -165,8 +165,10 @@ function causeOf(seen: Examination, found: TriedVersion): string {
   const same = own.find(({ fingerprint }) => fingerprint === found.fingerprint);
   if (own.length === 0) return "its login is not there, or bears no mark: was it dropped?";
   if (same === undefined) {
-    const candidate = liveCandidate(seen)?.fingerprint;
-    if (own.some(({ fingerprint }) => fingerprint === candidate))
+    const candidates = seen.tried.filter(
+      ({ stage, verdict }) => stage === "pending" && verdict === "accepted",
+    );
+    if (own.some((mark) => candidates.some(({ fingerprint }) => mark.fingerprint === fingerprint)))
       return "the login holds the candidate of a rotation that nobody goes on with";
     const leaked = own.some((mark) => mark.accepts && hasLeaked(seen, mark));
     const other = leaked ? "a value that has leaked" : "another value";

@@ -171,9 +171,15 @@ describe("what a rotation would stumble over is told before it begins", () => {
     expect((await it.ask(rotate)).answer).toBe("began");
   });
 
-  test("but nothing where whoever carries it out looks for it", async () => {
-    const { ports } = world({ config: { owner: 7 }, admin: "ops/admin" });
-    expect((await request(ref, ports, rotate, { checksElsewhere: true })).answer).toBe("began");
+  test("but for the administering login, where who asks may not read it", async () => {
+    const spares = { sparesAdmin: true };
+    const { ports } = world({ admin: "ops/admin" });
+    expect((await request(ref, ports, rotate, spares)).answer).toBe("began");
+    const wrong = world({ config: { owner: 7 }, admin: "ops/admin" });
+    await expect(request(ref, wrong.ports, rotate, spares)).rejects.toMatchObject({ code: "config-invalid" });
+    const none = world({}, { needsAdmin: true });
+    await expect(request(ref, none.ports, rotate, spares)).rejects.toMatchObject({ code: "config-invalid" });
+    expect(await wrong.record()).toBeUndefined();
   });
 
   test("but a cut, or a cancel, is not kept waiting by it", async () => {

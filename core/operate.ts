@@ -16,8 +16,8 @@ import { rotationOf, type Surroundings, stay } from "./transition.ts";
 export interface RequestOptions {
   /** What `reconcile` is told by its `begin`: a rotation that could begin at once is wished for, and begins when a worker has told who begins it. */
   readonly beginsElsewhere?: boolean;
-  /** Whoever carries it out finds what it would stumble over: who asks may not read the administering login. */
-  readonly checksElsewhere?: boolean;
+  /** Who asks may not read the administering login: whoever carries it out finds what is wrong with that. */
+  readonly sparesAdmin?: boolean;
 }
 
 /**
@@ -28,13 +28,12 @@ export async function request(
   ref: string,
   ports: Ports,
   what: Request,
-  { beginsElsewhere = false, checksElsewhere = false }: RequestOptions = {},
+  { beginsElsewhere = false, sparesAdmin = false }: RequestOptions = {},
 ): Promise<Answer> {
   const managed = managedSecret(ports, ref);
   const { overlap } = await ports.rotators.load(managed.type);
   // An emergency is never kept waiting by a check: whatever is wrong shows when it is carried out.
-  const isChecked = !checksElsewhere && (what.kind === "rotate" || what.kind === "rollback");
-  if (isChecked) await assertReady(managed, ports);
+  if (what.kind === "rotate" || what.kind === "rollback") await assertReady(managed, ports, sparesAdmin);
   for (;;) {
     const loaded = await ports.journal.load(ref);
     const known = loaded?.record ?? (await firstRecord(ref, ports));
@@ -79,15 +78,17 @@ async function objectionOf(
 }
 
 /** What a rotation would stumble over at once is told before it begins: the manifest's config and the stored values. */
-async function assertReady(managed: ManagedSecret, ports: Ports): Promise<void> {
+async function assertReady(managed: ManagedSecret, ports: Ports, sparesAdmin: boolean): Promise<void> {
   const { ref, type, config, admin } = managed;
   const rotator = await ports.rotators.load(type);
   named(ref, () => rotator.checkConfig(config));
-  const login = admin === undefined ? undefined : await ports.store.read(admin, "current");
-  if (admin !== undefined && login === undefined) {
-    throw new KeyturnError("secret-missing", `the administering login ${admin} of ${ref} is not stored`);
+  if (admin !== undefined && !sparesAdmin) {
+    const login = await ports.store.read(admin, "current");
+    if (login === undefined) {
+      throw new KeyturnError("secret-missing", `the administering login ${admin} of ${ref} is not stored`);
+    }
+    named(admin, () => rotator.checkAdmin(login.value));
   }
-  if (login !== undefined) named(`${admin}`, () => rotator.checkAdmin(login.value));
   if (admin === undefined && rotator.needsAdmin) {
     throw new KeyturnError(
       "config-invalid",

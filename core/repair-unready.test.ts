@@ -40,6 +40,14 @@ const inGrace: State = {
   adopted: false,
   laggardsNamed: false,
 };
+const inRetire: State = {
+  phase: "retire",
+  rotation: inGrace.rotation,
+  since: now - 9,
+  forced: false,
+  attempts: 0,
+  notBefore: now,
+};
 const known = { ...print("v1"), since: now - 500 };
 
 test.each<[string, Partial<Examination>, Partial<RotationRecord>]>([
@@ -50,9 +58,29 @@ test.each<[string, Partial<Examination>, Partial<RotationRecord>]>([
     { state: idle, debts: [] },
   ],
   [
-    "that is made anew has the older value's grace: when current is still refused in it, the rotation goes back by itself",
+    "that is made anew keeps the older value, which is all that works, until a person has looked",
     { ...lost, tried: [dead, older] },
-    { state: expect.objectContaining({ phase: "grace", rotation: expect.anything() }), debts: [] },
+    {
+      state: {
+        phase: "halted",
+        rotation: expect.objectContaining({ id: "v1", pending: print("v1"), previous: print("v0") }),
+        from: "grace",
+        code: "current-broken",
+        reason: "the target refuses current, and no rotation can begin that would mend it",
+        at: now,
+      },
+      debts: [],
+    },
+  ],
+  [
+    "goes on to owe what the store has for current, where only the audit is mended",
+    {
+      ...cutOff,
+      ...asOld,
+      tried: [works],
+      record: recorded({ state: inRetire, current: known, debts: [debt("v0")] }),
+    },
+    { state: inRetire, current: known, debts: [debt("v0")] },
   ],
   [
     "goes on where current is refused and only the audit is mended",
@@ -72,7 +100,8 @@ test.each<[string, Partial<Examination>, Partial<RotationRecord>]>([
 ])("a record %s", (_, changes, expected) => {
   const { record, notes } = rebuilt(seen({ ...changes, findings }), "doctor", around);
   expect(record).toMatchObject(expected);
-  expect(notes.map(({ action }) => action)).toEqual(["repaired"]);
+  const isHalted = record.state.phase === "halted";
+  expect(notes.map(({ action }) => action)).toEqual(isHalted ? ["repaired", "halted"] : ["repaired"]);
 });
 
 test.each<[string, Partial<Examination>]>([

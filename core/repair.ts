@@ -23,6 +23,7 @@ import { alsoNamed, isSameLogin } from "./same-login.ts";
 import {
   andThen,
   begin,
+  halt,
   isCompromised,
   type Note,
   rotationOf,
@@ -82,11 +83,12 @@ export function rebuilt(seen: Examination, by: string, around: Surroundings): Tr
     ...auditOf(seen, known),
     epoch: Math.max(...seenEpochs) + 1,
     compromised: [...known.compromised, ...told],
-    debts: known.debts.filter((debt) => !isCurrents(debt) || isLeaked(debt.fingerprint)),
-    current:
-      waits && !isOutdated(seen)
-        ? known.current
-        : current && { ...mark(current), since: sinceOf(known, current) },
+    ...(waits && !isOutdated(seen)
+      ? {}
+      : {
+          debts: known.debts.filter((debt) => !isCurrents(debt) || isLeaked(debt.fingerprint)),
+          current: current && { ...mark(current), since: sinceOf(known, current) },
+        }),
     scheduleFailures: 0,
     scheduleNotBefore: 0,
   };
@@ -176,7 +178,11 @@ function settleDown(
   };
   const tries = { attempts: 0, notBefore: now, refusals: 0, adopted: false, laggardsNamed: false };
   const confirmAt = now + policy.confirmEveryMs;
-  return stay({ ...record, state: { phase: "grace", rotation, since: now, confirmAt, ...tries } });
+  const grace = { ...record, state: { phase: "grace", rotation, since: now, confirmAt, ...tries } } as const;
+  if (current.verdict !== "refused") return stay(grace);
+  // Its grace must not end by itself: what is previous is all that works.
+  const message = "the target refuses current, and no rotation can begin that would mend it";
+  return halt(grace, { code: "current-broken", message }, now);
 }
 
 /** The candidate is what the target accepts: it is tested once more, and becomes current, which an old record may have owed. */

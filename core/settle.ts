@@ -50,18 +50,23 @@ export async function settle(stand: Stand, debt: Debt, asks: boolean): Promise<O
 }
 
 /**
- * The one login of a cutover type is current's. Where it holds what another rotation had made, that is what readers use: it is refused by
+ * The one login of a cutover type is current's. Where it may hold what another rotation had made, that is what readers use: it is refused by
  * setting current again, and not by shutting the login.
  */
 async function assertNotInPlaceOfCurrent(
-  { rotator }: Stand,
-  { version, reason }: Debt,
+  { rotator, record }: Stand,
+  { reason }: Debt,
   owed: StoredSecret,
   context: RawContext,
 ): Promise<void> {
   if (rotator.overlap !== "cutover" || reason !== "foreign") return;
-  if ((await rotator.refused(owed.value, context)) !== "accepted") return;
-  throw new KeyturnError("not-proven", `the target accepts ${version} in place of current`);
+  const verdict = await rotator.refused(owed.value, context);
+  if (verdict === "unknown") assertRefused(owed, verdict);
+  if (verdict === "refused") return;
+  throw new KeyturnError(
+    "not-proven",
+    `the target accepts ${owed.version} in place of current: \`keyturn doctor --fix\` sets current again, and so does the next rotation of ${record.ref}`,
+  );
 }
 
 /** Its mark at the target may tell the login in other words: it is retired by those, too. */

@@ -62,9 +62,9 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   if (current !== undefined) await finishImport(stand, rotation, current, isRenamed);
   let saved = found?.version === rotation.id ? found : undefined;
   if (saved === undefined) {
-    await assertReady(stand, rotation, context);
-    if (found !== undefined) await ports.store.discardPending(ref, found.version);
     const value = await candidate(stand, rotation, current, context);
+    // Only now: in an old journal what another rotation has left pending may be what works.
+    if (found !== undefined) await ports.store.discardPending(ref, found.version);
     saved = await ports.store.savePending(ref, rotation.id, value);
   }
   protect(stand, saved.value);
@@ -79,20 +79,7 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   };
 }
 
-/**
- * Whatever the dry run finds wrong ends the rotation here, before anything has changed anywhere: what another rotation has left pending may be
- * what works, if the journal is an old one.
- */
-async function assertReady({ rotator }: Stand, { urgent }: Rotation, context: RawContext): Promise<void> {
-  if (urgent) return;
-  const wrong = (await rotator.preflight(context)).filter((finding) => !finding.ok);
-  if (wrong.length === 0) return;
-  const list = wrong.map((finding) => `${finding.check}: ${finding.message}`).join("; ");
-  const [code, ...others] = new Set(wrong.map((finding) => finding.code));
-  const known = others.length === 0 ? code : undefined;
-  throw new KeyturnError(known ?? "target-rejected", `not ready for a rotation: ${list}`);
-}
-
+/** The next value. Whatever the dry run finds wrong ends the rotation here, before it has changed anything. */
 async function candidate(
   stand: Stand,
   rotation: Rotation,
@@ -100,6 +87,15 @@ async function candidate(
   context: RawContext,
 ): Promise<Secret> {
   const { rotator } = stand;
+  if (!rotation.urgent) {
+    const wrong = (await rotator.preflight(context)).filter((finding) => !finding.ok);
+    if (wrong.length > 0) {
+      const list = wrong.map((finding) => `${finding.check}: ${finding.message}`).join("; ");
+      const [code, ...others] = new Set(wrong.map((finding) => finding.code));
+      const known = others.length === 0 ? code : undefined;
+      throw new KeyturnError(known ?? "target-rejected", `not ready for a rotation: ${list}`);
+    }
+  }
   if (rotation.restores !== undefined) return (await required(stand, rotation.restores)).value;
   await rotator.sweep(context);
   return rotator.create(current?.value, context);

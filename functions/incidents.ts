@@ -148,7 +148,7 @@ function unlessGone(log: Log, ref: string, version: string): (thrown: unknown) =
 }
 
 async function ask(to: IncidentPorts, ref: string, what: Request): Promise<void> {
-  const { answer, why } = await request(ref, to.ports, what, { checksElsewhere: true });
+  const { answer, why } = await request(ref, to.ports, what, { sparesAdmin: true });
   to.ports.log("info", "a request was recorded", { ref, request: what.kind, answer, why });
   if (answer === "refused") throw new KeyturnError("request-refused", `${what.kind} of ${ref}: ${why}`);
   if (answer !== "nothing") await to.work(ref);

@@ -21,16 +21,17 @@ export class DisasterReaders {
   }
 
   /**
-   * Throws where readers had what works, and no longer have. In an emergency there may be none for a while; and where somebody has changed the
+   * Throws where readers had what works, and no longer have; says whether what was meddled with is current and works again. In an emergency there may be none for a while; and where somebody has changed the
    * login of a version after its test, and the store goes back to just before it was published, it is published first.
    */
-  async look(store: SecretStore, isEmergency: boolean, meddled: string | undefined): Promise<void> {
+  async look(store: SecretStore, isEmergency: boolean, meddled: string | undefined): Promise<boolean> {
     const readable = isEmergency || (await this.#isReadable(store));
     const current = await store.read(this.#ref, "current");
     const isMeddled = current !== undefined && current.version === meddled;
     if (this.#readable && !readable && !isMeddled)
       throw new Error("what readers had worked, and nothing does any more");
     this.#readable = readable;
+    return isMeddled && readable;
   }
 
   async #isReadable(store: SecretStore): Promise<boolean> {

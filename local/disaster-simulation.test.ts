@@ -26,7 +26,9 @@ test.each(["both-live", "cutover"] as const)(
     // What leaves everything as it was has not acted, and of what is seen by the doctor there is something to mend.
     for (const disaster of came) {
       expect(totals[`${disaster} acted`], disaster).toBeGreaterThan(simulations / 50);
-      expect(totals[`${disaster} was seen`], disaster).toBeGreaterThan(simulations / 200);
+      // A target of yesterday mostly knows the login of today.
+      const least = disaster === "target restored" ? simulations / 200 : simulations / 100;
+      expect(totals[`${disaster} was seen`], disaster).toBeGreaterThan(least);
     }
   },
   600_000,

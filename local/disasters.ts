@@ -25,7 +25,7 @@ export interface Scene {
   readonly cut: Login[];
   readonly story: string[];
   /** The version that was current when somebody changed or dropped its login. */
-  meddled?: string;
+  meddled?: string | undefined;
   /** Whether a rotation may begin. */
   isReady: boolean;
   journal: Ports["journal"];

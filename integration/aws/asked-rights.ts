@@ -2,7 +2,9 @@ import * as z from "zod/mini";
 import type { Asked } from "./strict-rights.ts";
 
 /** A call, as far as rights go by it. */
-export interface Request {
+export interface AskedCall {
+  /** The function that calls. */
+  readonly by: string;
   readonly service: string;
   readonly operation: string;
   /** Of S3, `/bucket/key?query`. */
@@ -27,7 +29,11 @@ const OfItems = z.object({
 const OfEvents = z.object({
   Entries: z.array(z.object({ EventBusName: z.string(), Source: z.string(), DetailType: z.string() })),
 });
-const OfQueue = z.object({ QueueUrl: z.optional(z.string()), QueueName: z.optional(z.string()) });
+const OfQueue = z.object({
+  QueueUrl: z.optional(z.string()),
+  QueueName: z.optional(z.string()),
+  tags: z.optional(z.unknown()),
+});
 
 /** What each item of a transaction is, by the right that it takes. */
 const itemActions: Readonly<Record<string, string>> = {
@@ -41,7 +47,7 @@ const itemActions: Readonly<Record<string, string>> = {
  * The rights that a call takes, all of them, as AWS lists them for each service. Throws for what nobody has looked up.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
  */
-export function rightsAsked(request: Request, secretArns: SecretArns): readonly Asked[] {
+export function rightsAsked(request: AskedCall, secretArns: SecretArns): readonly Asked[] {
   switch (request.service) {
     case "secretsmanager":
       return ofSecrets(request, secretArns);
@@ -60,7 +66,7 @@ export function rightsAsked(request: Request, secretArns: SecretArns): readonly 
   }
 }
 
-function ofSecrets({ operation, body }: Request, secretArns: SecretArns): readonly Asked[] {
+function ofSecrets({ operation, body, by }: AskedCall, secretArns: SecretArns): readonly Asked[] {
   // Where a secret is called by its name, AWS goes by its whole ARN.
   const secretArn = (id: string) => secretArns.get(id) ?? (id.startsWith("arn:") ? id : unknownSecret(id));
   const action = `secretsmanager:${operation}`;
@@ -76,6 +82,12 @@ function ofSecrets({ operation, body }: Request, secretArns: SecretArns): readon
           resource: secretArn(id),
         })),
       ];
+    case "RotateSecret":
+      return [
+        { action, resource: secretArn(OfSecret.parse(said).SecretId) },
+        // Who has a secret rotated by a function may invoke that. A function rotates by itself.
+        { action: "lambda:InvokeFunction", resource: arn("lambda", `function:${by}`) },
+      ];
     default:
       return [{ action, resource: secretArn(OfSecret.parse(said).SecretId) }];
   }
@@ -86,7 +98,7 @@ function unknownSecret(name: string): string {
   return arn("secretsmanager", `secret:${name}-AbCdEf`);
 }
 
-function ofTables({ operation, body }: Request): readonly Asked[] {
+function ofTables({ operation, body }: AskedCall): readonly Asked[] {
   const said: unknown = JSON.parse(body);
   const table = (name: string) => (name.startsWith("arn:") ? name : arn("dynamodb", `table/${name}`));
   switch (operation) {
@@ -110,7 +122,7 @@ function ofTables({ operation, body }: Request): readonly Asked[] {
   }
 }
 
-function ofEvents({ operation, body }: Request): readonly Asked[] {
+function ofEvents({ operation, body }: AskedCall): readonly Asked[] {
   return OfEvents.parse(JSON.parse(body)).Entries.map(({ EventBusName: bus, Source, DetailType }) => ({
     action: `events:${operation}`,
     resource: bus.startsWith("arn:") ? bus : arn("events", `event-bus/${bus}`),
@@ -118,30 +130,45 @@ function ofEvents({ operation, body }: Request): readonly Asked[] {
   }));
 }
 
-function ofQueues({ operation, body }: Request): readonly Asked[] {
+function ofQueues({ operation, body }: AskedCall): readonly Asked[] {
   const action = `sqs:${operation}`;
   if (operation === "ListQueues") return [{ action, resource: "*" }];
-  const { QueueUrl = "", QueueName } = OfQueue.parse(JSON.parse(body));
-  return [{ action, resource: arn("sqs", QueueName ?? QueueUrl.slice(QueueUrl.lastIndexOf("/") + 1)) }];
+  const { QueueUrl = "", QueueName, tags } = OfQueue.parse(JSON.parse(body));
+  const resource = arn("sqs", QueueName ?? QueueUrl.slice(QueueUrl.lastIndexOf("/") + 1));
+  // What is made with tags is tagged.
+  return [{ action, resource }, ...(tags === undefined ? [] : [{ action: "sqs:TagQueue", resource }])];
 }
 
 /** A form, and a subscription's ARN is its topic's and one part more. */
-function ofTopics({ operation, body }: Request): readonly Asked[] {
+function ofTopics({ operation, body }: AskedCall): readonly Asked[] {
   const said = new URLSearchParams(body);
   const topic = said.get("TopicArn") ?? said.get("SubscriptionArn")?.split(":").slice(0, 6).join(":");
   if (topic === undefined) throw new Error(`nobody has looked up the rights of ${operation} at SNS`);
   return [{ action: `sns:${operation}`, resource: topic }];
 }
 
+/** What may be said of a plain read or list; anything else is another call, by another right. */
+const plainly = new Set([
+  "continuation-token",
+  "delimiter",
+  "list-type",
+  "max-keys",
+  "prefix",
+  "start-after",
+  "x-id",
+]);
+
 /** S3 says its operation by the method and the path. Metadata of an object is read by the right to read it. */
-function ofObjects({ operation, path }: Request): readonly Asked[] {
+function ofObjects({ operation, path }: AskedCall): readonly Asked[] {
   const { pathname, searchParams } = new URL(path, "http://s3");
   const [, bucket = "", key = ""] = /^\/([^/]+)\/?(.*)$/.exec(decodeURIComponent(pathname)) ?? [];
-  if (operation === "GET" && key === "") {
+  const isPlain = [...searchParams.keys()].every((name) => plainly.has(name));
+  if (isPlain && operation === "GET" && bucket !== "" && key === "") {
     const context = { "s3:prefix": searchParams.get("prefix") ?? "" };
     return [{ action: "s3:ListBucket", resource: `arn:aws:s3:::${bucket}`, context }];
   }
-  const action = { GET: "GetObject", HEAD: "GetObject", PUT: "PutObject", DELETE: "DeleteObject" }[operation];
-  if (action === undefined) throw new Error(`nobody has looked up the rights of ${operation} at S3`);
+  const action = { GET: "GetObject", HEAD: "GetObject", PUT: "PutObject" }[operation];
+  if (!isPlain || key === "" || action === undefined)
+    throw new Error(`nobody has looked up the rights of ${operation} ${path} at S3`);
   return [{ action: `s3:${action}`, resource: `arn:aws:s3:::${bucket}/${key}` }];
 }

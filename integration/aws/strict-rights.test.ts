@@ -87,6 +87,7 @@ describe("a role", () => {
 });
 
 describe("a call takes the right to", () => {
+  const by = "keyturn-db";
   const arns = new Map([["app/db", secret("app/db-Qw12Er")]]);
   const table = "arn:aws:dynamodb:us-east-1:000000000000:table/journal";
   const event = { EventBusName: "keyturn", Source: "dev.keyturn", DetailType: "told" };
@@ -116,6 +117,29 @@ describe("a call takes the right to", () => {
         { action: read, resource: secret("app/db-Qw12Er") },
         { action: read, resource: secret("x-123456") },
       ],
+    ],
+    [
+      "have it rotated by the function itself",
+      "secretsmanager",
+      "RotateSecret",
+      { SecretId: "app/db" },
+      [
+        { action: "secretsmanager:RotateSecret", resource: secret("app/db-Qw12Er") },
+        {
+          action: "lambda:InvokeFunction",
+          resource: "arn:aws:lambda:us-east-1:000000000000:function:keyturn-db",
+        },
+      ],
+    ],
+    [
+      "make a queue, and tag it",
+      "sqs",
+      "CreateQueue",
+      { QueueName: "host", tags: { at: "1" } },
+      ["sqs:CreateQueue", "sqs:TagQueue"].map((action) => ({
+        action,
+        resource: "arn:aws:sqs:us-east-1:000000000000:host",
+      })),
     ],
     [
       "list secrets",
@@ -177,7 +201,7 @@ describe("a call takes the right to", () => {
     ],
     ["list queues", "sqs", "ListQueues", {}, [{ action: "sqs:ListQueues", resource: "*" }]],
   ])("%s", (_, service, operation, said, expected) => {
-    expect(rightsAsked({ service, operation, path: "/", body: JSON.stringify(said) }, arns)).toEqual(
+    expect(rightsAsked({ by, service, operation, path: "/", body: JSON.stringify(said) }, arns)).toEqual(
       expected,
     );
   });
@@ -185,7 +209,7 @@ describe("a call takes the right to", () => {
   test.each([
     [
       "GET",
-      "/audit?list-type=2&prefix=chains%2Fa",
+      "/audit?delimiter=%2F&list-type=2&prefix=chains%2Fa",
       "s3:ListBucket",
       "arn:aws:s3:::audit",
       { "s3:prefix": "chains/a" },
@@ -194,7 +218,7 @@ describe("a call takes the right to", () => {
     ["HEAD", "/audit/roots/1", "s3:GetObject", "arn:aws:s3:::audit/roots/1", undefined],
     ["PUT", "/audit/roots/1", "s3:PutObject", "arn:aws:s3:::audit/roots/1", undefined],
   ])("%s %s", (operation, path, action, resource, context) => {
-    const [asked, ...more] = rightsAsked({ service: "s3", operation, path, body: "" }, new Map());
+    const [asked, ...more] = rightsAsked({ by, service: "s3", operation, path, body: "" }, new Map());
     expect([asked, more]).toEqual([
       context === undefined ? { action, resource } : { action, resource, context },
       [],
@@ -207,17 +231,21 @@ describe("a call takes the right to", () => {
   ])("%s, at the topic", (operation, name, more) => {
     const resource = "arn:aws:sns:us-east-1:000000000000:keyturn-agents";
     const body = new URLSearchParams({ Action: operation, [name]: `${resource}${more}` }).toString();
-    const request = { service: "sns", operation, path: "/", body };
+    const request = { by, service: "sns", operation, path: "/", body };
     expect(rightsAsked(request, new Map())).toEqual([{ action: `sns:${operation}`, resource }]);
   });
 
   test("do what nobody has looked up, which is an error", () => {
-    for (const [service, operation] of [
-      ["kinesis", "PutRecord"],
-      ["s3", "POST"],
-      ["sns", "ListTopics"],
+    for (const [service, operation, path] of [
+      ["kinesis", "PutRecord", "/"],
+      ["s3", "POST", "/audit/x"],
+      ["s3", "GET", "/audit/x?versionId=1"],
+      ["s3", "GET", "/audit?versions"],
+      ["s3", "HEAD", "/audit"],
+      ["s3", "GET", "/"],
+      ["sns", "ListTopics", "/"],
     ] as const) {
-      const request = { service, operation, path: "/audit/x", body: "{}" };
+      const request = { by, service, operation, path, body: "{}" };
       expect(() => rightsAsked(request, new Map())).toThrow(/^nobody has looked up the rights of /);
     }
   });
@@ -241,11 +269,24 @@ describe("a gate", () => {
     return rights;
   };
 
-  test("lets through what the role allows, and what no role that it knows has asked", () => {
+  test("lets through what the role allows", () => {
     const rights = gate([policy({ Resource: secret("app/db-??????") })]);
     expect(rights.refusal(call, "/", body("app/db"))).toBeUndefined();
-    expect(rights.refusal({ ...call, by: "somebody" }, "/", body("other"))).toBeUndefined();
     rights.assertNoneLacking();
+  });
+
+  test("lets everybody in until it is told the roles, and then those alone", () => {
+    const unlimited = new GateRights();
+    expect(unlimited.refusal(call, "/", body("app/db"))).toBeUndefined();
+    const rights = gate([policy({})]);
+    for (const by of ["somebody", ""]) {
+      expect(rights.refusal({ ...call, by }, "/", body("app/db"))).toBe(
+        `a call by "${by}", which is none of the functions`,
+      );
+    }
+    expect(() => rights.assertNoneLacking()).toThrow("somebody");
+    const none = { roles: new Map(), secretArns: new Map() };
+    expect(() => unlimited.limitTo(none)).toThrow("no function is there");
   });
 
   test("refuses anything else in AWS's words, and tells it in the end, once", () => {

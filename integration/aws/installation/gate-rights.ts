@@ -13,17 +13,19 @@ export class GateRights {
   #secretArns: SecretArns = new Map();
   readonly #refusals = new Set<string>();
 
-  /** From here on these functions may do no more than that. */
+  /** From here on these functions may do no more than that, and nobody else anything. */
   limitTo({ roles, secretArns }: DeployedRights): void {
+    if (roles.size === 0) throw new Error("no function is there whose rights could be asked for");
     for (const [name, rights] of roles) this.#roles.set(name.slice(0, nameMax), rights);
     this.#secretArns = secretArns;
   }
 
-  /** Why a call is refused; undefined: it is not. */
-  refusal({ by, service, operation }: Call, path: string, body: string): string | undefined {
-    const rights = this.#roles.get(by);
-    if (rights === undefined) return undefined;
-    const why = lacking(by, rights, () => rightsAsked({ service, operation, path, body }, this.#secretArns));
+  /** Why a call is refused; undefined: it is not, or nobody is limited yet. */
+  refusal(call: Call, path: string, body: string): string | undefined {
+    if (this.#roles.size === 0) return undefined;
+    const why = lacking(call.by, this.#roles.get(call.by), () =>
+      rightsAsked({ ...call, path, body }, this.#secretArns),
+    );
     if (why !== undefined) this.#refusals.add(why);
     return why;
   }
@@ -35,7 +37,12 @@ export class GateRights {
 }
 
 /** In AWS's words; or that nobody knows what rights such a call takes. */
-function lacking(by: string, rights: StrictRights, asks: () => readonly Asked[]): string | undefined {
+function lacking(
+  by: string,
+  rights: StrictRights | undefined,
+  asks: () => readonly Asked[],
+): string | undefined {
+  if (rights === undefined) return `a call by "${by}", which is none of the functions`;
   try {
     const asked = asks().find((one) => !rights.allow(one));
     if (asked === undefined) return undefined;
