@@ -3,7 +3,6 @@ export const alone = ["canaries/*.test.ts", "cli/command.test.ts", "cli/who.test
 
 /** Patterns of what takes longest; most of them wait for something. */
 export const long = [
-  "local/simulation.test.ts",
   "functions/secret-store-troubles.test.ts",
   "agent/aws.test.ts",
   "rotators/*.test.ts",
@@ -23,7 +22,7 @@ const inFolder = (folder: string, names: readonly string[]) =>
 /** The same of the integration tests. */
 export const longIntegrated = [
   ...inFolder("cli/", ["cli", "lost-journal", "commands", "doctor"]),
-  ...inFolder("", ["faults", "nasty-rotations", "network-messages"]),
+  ...inFolder("", ["simulation", "faults", "nasty-rotations", "network-messages"]),
   ...inFolder("cli/", ["restored-database", "help"]),
   ...inFolder("", ["faults-run", "network"]),
   ...inFolder("aws/stack/", ["installation", "cdk", "fan-out", "cli"]),

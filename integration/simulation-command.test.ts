@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { simulate } from "./simulation.ts";
+import { simulate } from "../local/simulation.ts";
 
 // Each of them waits for a process or two on a machine with much else to do.
 vi.setConfig({ testTimeout: 120_000 });

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-const keyturn = fileURLToPath(new URL("./keyturn.mjs", import.meta.url));
+const keyturn = fileURLToPath(new URL("../../cli/keyturn.mjs", import.meta.url));
 let home: string;
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "keyturn-home-"));
