@@ -165,9 +165,8 @@ function overlap(one: string, other: string): boolean {
   return from(0, 0);
 }
 
-/** Global keys are there for every call; others as they are listed, some with a name of the caller's choice in them. */
+/** Who calls is known of every call; other keys are as they are listed, some with a name of the caller's choice in them. */
 function isKey(key: string, known: string): boolean {
-  const isGlobal = key.startsWith("aws:") && !/^aws:(ResourceTag|RequestTag|TagKeys)\b/.test(key);
   const like = known.replaceAll(/\$\{\w+\}/g, ".+");
-  return isGlobal || new RegExp(`^${like}$`, "i").test(key);
+  return key.startsWith("aws:Principal") || new RegExp(`^${like}$`, "i").test(key);
 }

@@ -106,6 +106,15 @@ describe("it is found where AWS cannot:", () => {
       },
       ["kms:Decrypt has no kms:SigningAlgorithm"],
     ],
+    [
+      "a condition on what not every call has",
+      {
+        Action: "sqs:SendMessage",
+        Resource: queue,
+        Condition: { StringEquals: { "aws:SourceVpce": "vpce-1" } },
+      },
+      ["sqs:SendMessage has no aws:SourceVpce"],
+    ],
   ])("%s", async (_, statement, flaws) => {
     expect(await flawsOf(statement)).toEqual(flaws);
   });

@@ -21,8 +21,9 @@ export class DisasterReaders {
   }
 
   /**
-   * Throws where readers had what works, and no longer have; says whether what was meddled with is current and works again. In an emergency there may be none for a while; and where somebody has changed the
-   * login of a version after its test, and the store goes back to just before it was published, it is published first.
+   * Throws where readers had what works, and no longer have; says whether what was meddled with is current and works again. In an emergency there
+   * may be none for a while; and where somebody has changed the login of a version after its test, and the store goes back to just before it
+   * was published, it is published first.
    */
   async look(store: SecretStore, isEmergency: boolean, meddled: string | undefined): Promise<boolean> {
     const readable = isEmergency || (await this.#isReadable(store));
