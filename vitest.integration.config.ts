@@ -16,7 +16,7 @@ const patient = isPatient
   : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
 /** They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. */
-const waiting = { isolate: false, sequence: { groupOrder: 1 } };
+const waiting = { isolate: false, sequence: { groupOrder: 1 }, maxWorkers: 4 };
 
 /** A project's setup runs once before its files, and only if one of them was asked for. */
 export default defineConfig({
@@ -26,7 +26,7 @@ export default defineConfig({
     // Most of them wait for something: one more than a small machine has cores.
     maxWorkers: 3,
     // What is deployed in the background is needed last, and is there by then.
-    sequence: { sequencer: fileOrder({ first: longIntegrated, last: [stack, installation] }) },
+    sequence: { sequencer: fileOrder({ first: longIntegrated, last: [installation] }) },
     projects: [
       {
         extends: true,
@@ -64,6 +64,7 @@ export default defineConfig({
         test: {
           name: "installation",
           ...waiting,
+
           include: [installation],
           exclude: [installed, ...patient],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/installation/setup.ts"],

@@ -25,7 +25,8 @@ export const longIntegrated = [
   ...inFolder("", ["simulation", "faults", "nasty-rotations", "network-messages"]),
   ...inFolder("cli/", ["restored-database", "help"]),
   ...inFolder("", ["faults-run", "network"]),
-  ...inFolder("aws/stack/", ["installation", "cdk", "fan-out", "cli"]),
-  // The fleet, which measures how fast it hears of a rotation, begins when the first rush of the others at the one LocalStack is over.
-  ...inFolder("aws/installation/", ["refused", "incidents", "import", "fleet", "rolled", "astray"]),
+  ...inFolder("aws/stack/", ["installation", "fan-out"]),
+  ...inFolder("aws/", ["journal"]),
+  ...inFolder("aws/stack/", ["cli"]),
+  ...inFolder("aws/installation/", ["refused", "fleet", "rolled", "astray", "import", "order"]),
 ];

@@ -14,6 +14,8 @@ interface EmulatorOptions<Found> {
   /** Asked again and again with all that it has said: what is known of it once it serves, undefined until then. */
   ready(log: string): Promise<Found | undefined>;
   readonly deadlineMs: number;
+  /** How long it may take over its end by itself. */
+  readonly graceSeconds?: number;
 }
 
 export interface Emulator<Found> extends AsyncDisposable {
@@ -29,7 +31,11 @@ export async function startEmulator<Found>(options: EmulatorOptions<Found>): Pro
   const folder = await mkdtemp(join(tmpdir(), "keyturn-emulator-"));
   const logPath = join(folder, "emulator.log");
   const output = openSync(logPath, "a", 0o600);
-  const running = startGuarded(options.command, { folder, output, env: options.env?.(folder) ?? {} });
+  const { graceSeconds } = options;
+  const running = startGuarded(options.command, {
+    ...{ folder, output, env: options.env?.(folder) ?? {} },
+    ...(graceSeconds === undefined ? {} : { graceSeconds }),
+  });
   closeSync(output);
   const log = () => readFileSync(logPath, "utf8");
   const end = async () => {

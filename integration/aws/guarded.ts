@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-/** How long it may take over its end, before it and its children are ended for it. */
-const graceSeconds = 8;
+/** How long a command may take over its end by itself, before it and its children are ended for it. */
+const usualGraceSeconds = 8;
 
 /**
  * It leads a process group of its own and holds the other end of a pipe of ours. When the pipe closes, because we close it
  * or because we are gone in whatever way, it asks the command to end, and after the grace it ends the whole group.
  */
-const guard = `
+const guard = (graceSeconds: number) => `
 "$@" 3<&- &
 command=$!
 { trap "" TERM INT HUP; cat <&3; kill -TERM $command; sleep ${graceSeconds}; kill -KILL 0; } >/dev/null 2>&1 &
@@ -29,10 +29,12 @@ interface GuardedOptions {
   /** Where both of its outputs go: an open file. */
   readonly output: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** 0: nothing is lost that anybody needs, whenever it is ended. */
+  readonly graceSeconds?: number;
 }
 
 export function startGuarded(command: readonly string[], options: GuardedOptions): Guarded {
-  const child = spawn("sh", ["-c", guard, "sh", ...command], {
+  const child = spawn("sh", ["-c", guard(options.graceSeconds ?? usualGraceSeconds), "sh", ...command], {
     cwd: options.folder,
     env: { ...process.env, ...options.env },
     detached: true,

@@ -11,9 +11,14 @@ export interface Localstack extends AsyncDisposable {
   /** An address with a number, so that S3 is asked by path. */
   readonly endpoint: string;
   readonly config: AwsConfig;
+  /** The DynamoDB Local below it, with the same tables: half of what an installation asks for, and nothing that LocalStack adds to. */
+  readonly tables: AwsConfig;
   /** Everything that LocalStack has said. */
   log(): string;
 }
+
+/** LocalStack asks for the tables of its account and region by this key. */
+const tablesOf = { accessKeyId: "000000000000useast1", secretAccessKey: "test" } as const;
 
 const checkout = join(import.meta.dirname, "../..");
 
@@ -38,10 +43,13 @@ export async function startLocalstack(
       ready: async () =>
         (await answers(`${endpoint}/_localstack/health`, ({ ok }) => ok)) ? true : undefined,
       deadlineMs: 60_000,
+      // By itself it takes five seconds, to no end: what it knows is in memory.
+      graceSeconds: 0,
     });
     return {
       endpoint,
       config: awsConfig(endpoint),
+      tables: awsConfig(dynamodb.endpoint, tablesOf),
       log: () => emulator.log(),
       [Symbol.asyncDispose]: async () => {
         await emulator[Symbol.asyncDispose]();
@@ -67,7 +75,7 @@ function settings(own: string, folder: string, port: number, dynamodbPort: numbe
     PROVIDER_OVERRIDE_DYNAMODB: "v2",
     PROVIDER_OVERRIDE_DYNAMODBSTREAMS: "v2",
     // Its other server listens on every interface.
-    GATEWAY_SERVER: "hypercorn",
+    GATEWAY_SERVER: "loopback",
     GATEWAY_LISTEN: `127.0.0.1:${port}`,
     LOCALSTACK_HOST: `127.0.0.1:${port}`,
     SQS_ENDPOINT_STRATEGY: "path",

@@ -6,8 +6,8 @@ import { openJournal } from "../../../functions/journal.ts";
 import { HostProcesses } from "../stack/host-processes.ts";
 import { installation } from "./installation.ts";
 
-const { aws, postgres } = installation;
-const journal = openJournal({ client: new DynamoDBClient(aws), name: "keyturn-shown-journal" });
+const { aws, tables, postgres } = installation;
+const journal = openJournal({ client: new DynamoDBClient(tables), name: "keyturn-shown-journal" });
 
 /** A value as agents read it. */
 export interface Value {
@@ -49,8 +49,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
-   * So many hosts say that they use this and nothing else, and the server has their sessions. Those that have left are not of them. What hosts
-   * say LocalStack hands on by one batch after the other, which takes it a while on a machine that is busy.
+   * So many hosts say that they use this and nothing else, and the server has their sessions. Those that have left are not of them. To hand on
+   * what hosts say takes LocalStack a while on a machine that is busy.
    */
   async allUse(value: Value, hosts: number, left = 0): Promise<void> {
     const stand = async () => {

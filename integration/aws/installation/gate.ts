@@ -1,8 +1,15 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from "node:http";
 import { buffer } from "node:stream/consumers";
 import * as z from "zod/mini";
 import { outages, type TcpProxy } from "../../tcp-proxy.ts";
+import type { AwsConfig } from "../aws-config.ts";
 import { deny, GateRights } from "./gate-rights.ts";
 import { GateRules } from "./gate-rules.ts";
 import { operationOf } from "./operation.ts";
@@ -10,8 +17,8 @@ import { operationOf } from "./operation.ts";
 /** Stands before an emulator for the functions alone. When it ends it throws where a function has lacked a right. Tests steer it by HTTP (steering.ts), for it runs where they do not. */
 export interface Gate extends AsyncDisposable {
   readonly endpoint: string;
-  /** Where calls go from here on. */
-  leadTo(endpoint: string): void;
+  /** Where calls go from here on: those for tables go there by the key that knows them. */
+  leadTo(others: AwsConfig, tables: AwsConfig): void;
   /** From here on a function may do what its role allows, and no more. */
   limitTo: GateRights["limitTo"];
 }
@@ -29,7 +36,7 @@ const ToWire = z.union([
 export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<Gate> {
   const rules = new GateRules();
   const rights = new GateRights();
-  let onward: URL | undefined;
+  let onward: { readonly others: AwsConfig; readonly tables: AwsConfig } | undefined;
   const server = createServer((asked, answer) => {
     serve(asked, answer).catch(() => asked.socket.destroy());
   });
@@ -71,8 +78,10 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
       return;
     }
     if (onward === undefined) throw new Error("the gate leads nowhere yet");
-    const { method, url: path, headers } = asked;
-    const { hostname: host, port } = onward;
+    const { method, url: path } = asked;
+    const isForTables = call.service === "dynamodb";
+    const { hostname: host, port } = new URL((isForTables ? onward.tables : onward.others).endpoint);
+    const headers = isForTables ? byKey(asked.headers, onward.tables.credentials.accessKeyId) : asked.headers;
     const reply = await new Promise<IncomingMessage>((resolve, reject) => {
       request({ host, port, method, path, headers }, resolve).on("error", reject).end(body);
     });
@@ -91,8 +100,8 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
   if (address === null || typeof address === "string") throw new Error("the gate has no port");
   return {
     endpoint: `http://127.0.0.1:${address.port}`,
-    leadTo: (endpoint) => {
-      onward = new URL(endpoint);
+    leadTo: (others, tables) => {
+      onward = { others, tables };
     },
     limitTo: (deployed) => rights.limitTo(deployed),
     [Symbol.asyncDispose]: async () => {
@@ -100,5 +109,14 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
       server.close();
       rights.assertNoneLacking();
     },
+  };
+}
+
+/** The same, as if asked with another key; nobody behind the gate checks a signature. */
+function byKey(headers: IncomingHttpHeaders, accessKeyId: string): IncomingHttpHeaders {
+  const { authorization = "" } = headers;
+  return {
+    ...headers,
+    authorization: authorization.replace(/Credential=[^/]+/, `Credential=${accessKeyId}`),
   };
 }

@@ -27,12 +27,12 @@ async function deployed(stack: AsyncDisposableStack, over: AbortSignal): Promise
   const installation = await startInstallation(stack, { databases, users }, over);
   const ticks = tickUntil(over, stageOf(installation).tick);
   stack.defer(() => ticks);
-  const { aws, iam, gate, manifest, outputs, postgres } = installation;
+  const { aws, tables, iam, gate, manifest, outputs, postgres } = installation;
   const { host, port, ca, superuser } = postgres;
-  return { aws, iam, gate, manifest, outputs, postgres: { host, port, ca, superuser } };
+  return { aws, tables, iam, gate, manifest, outputs, postgres: { host, port, ca, superuser } };
 }
 
-/** LocalStack takes the messages of a queue by one batch after the other: more often, and what is ordered would pile up. */
+/** More often, and what is ordered would pile up on a machine that is busy. */
 const betweenTicksMs = 20_000;
 
 /** EventBridge Scheduler, which LocalStack does not play, a little quicker: what a killed function has left undone is ordered again. */

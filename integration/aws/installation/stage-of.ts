@@ -18,15 +18,16 @@ import type { AwsConfig } from "../aws-config.ts";
 
 interface Deployed {
   readonly aws: AwsConfig;
+  readonly tables: AwsConfig;
   readonly postgres: { readonly host: string; readonly port: number; readonly ca: string };
 }
 
 /** What happens on a deployed installation, by whoever uses it. */
-export function stageOf({ aws, postgres }: Deployed) {
+export function stageOf({ aws, tables, postgres }: Deployed) {
   const manager = new SecretsManagerClient(aws);
   const lambda = new LambdaClient(aws);
   const sqs = new SQSClient(aws);
-  const journal = openJournal({ client: new DynamoDBClient(aws), name: "keyturn-shown-journal" });
+  const journal = openJournal({ client: new DynamoDBClient(tables), name: "keyturn-shown-journal" });
 
   /** What agents read; undefined while there is nothing. */
   async function current(
@@ -81,7 +82,7 @@ export function stageOf({ aws, postgres }: Deployed) {
   /** Has a first value made, and waits until it is there and nothing is under way. */
   async function begun(ref: string): Promise<{ readonly version: string; readonly value: string }> {
     await order({ order: "rotate", ref });
-    await eventually(`${ref} has a value`, 240_000, async () => (await current(ref)) !== undefined);
+    await eventually(`${ref} has a value`, 240_000, async () => (await record(ref))?.current !== undefined);
     await atRest(ref);
     const found = await current(ref);
     if (found === undefined) throw new Error(`${ref} has no value`);

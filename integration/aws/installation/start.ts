@@ -20,6 +20,8 @@ import { adminOf, revocableRole, type Secrets, webhookSecret } from "./secrets.t
 /** The app, deployed as a person deploys it, with all that it works with. */
 export interface Installation {
   readonly aws: AwsConfig;
+  /** Where its tables are, without LocalStack between. */
+  readonly tables: AwsConfig;
   /** Where IAM and STS are, with the account's own key. */
   readonly iam: AwsConfig;
   readonly gate: string;
@@ -44,7 +46,7 @@ export async function startInstallation(
   ] as const;
   // What is still starting when the other one has failed would be left behind.
   await Promise.allSettled(starting);
-  const [{ postgres, targets }, { aws, iam }] = await Promise.all(starting);
+  const [{ postgres, targets }, { aws, tables, iam }] = await Promise.all(starting);
   const folder = mkdtempSync(join(tmpdir(), "keyturn-installation-"));
   stack.defer(() => rmSync(folder, { recursive: true }));
   const manifest = join(folder, "keyturn.yaml");
@@ -58,7 +60,7 @@ export async function startInstallation(
   const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
   const outputs = await deploy(aws, app, over);
   gate.limitTo(await deployedRights(aws));
-  return { aws, iam, gate: gate.endpoint, manifest, outputs, postgres, wires };
+  return { aws, tables, iam, gate: gate.endpoint, manifest, outputs, postgres, wires };
 }
 
 /** One server, with a role and a way to it for each secret. */
@@ -95,8 +97,8 @@ async function startEmulators(stack: AsyncDisposableStack, gate: Gate) {
     }),
   );
   stack.defer(() => keepLeftBehind(localstack.config));
-  gate.leadTo(localstack.endpoint);
-  return { aws: localstack.config, iam: ministack.config };
+  gate.leadTo(localstack.config, localstack.tables);
+  return { aws: localstack.config, tables: localstack.tables, iam: ministack.config };
 }
 
 /** What the manifest says of them, all made at once in the store. */

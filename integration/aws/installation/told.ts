@@ -9,6 +9,8 @@ const AwsConfig = z.object({
 /** What tests may know of the installation that they share. */
 export const Told = z.object({
   aws: AwsConfig,
+  /** Where the journal's table is, without LocalStack between. */
+  tables: AwsConfig,
   /** Where IAM and STS are, with the account's own key. */
   iam: AwsConfig,
   gate: z.string(),

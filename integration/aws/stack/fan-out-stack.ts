@@ -98,7 +98,7 @@ async function deployEnrol(
     new CreateEventSourceMappingCommand({
       FunctionName,
       EventSourceArn: from,
-      // The emulator polls once a second, and takes one batch.
+      // Where a queue was empty the emulator looks again after a second.
       BatchSize: 100,
       MaximumBatchingWindowInSeconds: 1,
       FunctionResponseTypes: ["ReportBatchItemFailures"],

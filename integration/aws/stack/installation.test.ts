@@ -7,6 +7,7 @@ import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-l
 import { GetObjectLockConfigurationCommand, S3Client } from "@aws-sdk/client-s3";
 import {
   CreateSecretCommand,
+  DescribeSecretCommand,
   GetSecretValueCommand,
   RotateSecretCommand,
   SecretsManagerClient,
@@ -129,6 +130,9 @@ test("the app deploys what its functions want, and they start there", async () =
     failed: false,
     answer: { batchItemFailures: [] },
   });
+  // On AWS the stack's schedules have rotated each of its secrets once by now.
+  for (const SecretId of [secret, left])
+    expect((await manager.send(new DescribeSecretCommand({ SecretId }))).RotationEnabled).toBeUndefined();
 }, 60_000);
 
 test("deployed again with another manifest while a rotation is in grace, that goes on, and ends by the new one", async () => {

@@ -7,13 +7,18 @@ import threading
 from keyturn_lambda_host.runtime_api import Outcome, RuntimeApi
 
 STOP_SECONDS = 2
+# What the runtime writes, with the id of an invocation behind it, when all is written that the function has said in it.
+SAID = "\x1ekeyturn-said "
 
 
 class FunctionProcess:
     def __init__(self, command: list[str], folder: str, environment: dict[str, str]):
         self.api = RuntimeApi()
         self._lines: list[str] = []
-        self._lock = threading.Lock()
+        self._handed_out = 0
+        self._said: set[str] = set()
+        self._is_over = False
+        self._heard = threading.Condition()
         self._process = subprocess.Popen(
             command,
             cwd=folder,
@@ -29,9 +34,17 @@ class FunctionProcess:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def lines(self, start: int = 0) -> list[str]:
-        """What it has written, from a line on."""
-        with self._lock:
+    def lines(self) -> list[str]:
+        """All that it has written."""
+        with self._heard:
+            return list(self._lines)
+
+    def said_in(self, invocation: str, seconds: float) -> list[str]:
+        """What it has written since it was asked last, all of an invocation included if that is there in time."""
+        with self._heard:
+            self._heard.wait_for(lambda: self._is_over or invocation in self._said, seconds)
+            self._said.discard(invocation)
+            start, self._handed_out = self._handed_out, len(self._lines)
             return self._lines[start:]
 
     def close(self) -> None:
@@ -50,8 +63,15 @@ class FunctionProcess:
 
     def _listen(self) -> None:
         for line in self._process.stdout:
-            with self._lock:
-                self._lines.append(line.rstrip("\n"))
+            with self._heard:
+                if line.startswith(SAID):
+                    self._said.add(line.removeprefix(SAID).rstrip("\n"))
+                    self._heard.notify_all()
+                else:
+                    self._lines.append(line.rstrip("\n"))
+        with self._heard:
+            self._is_over = True
+            self._heard.notify_all()
         error = exit_error(self._process.wait())
         self.api.fail_init(error)
         self.api.outcomes.put(Outcome(error, is_error=True))

@@ -33,13 +33,16 @@ for (;;) {
     callbackWaitsForEmptyEventLoop: true,
     getRemainingTimeInMillis: () => Math.max(0, deadlineMs - Date.now()),
   };
-  try {
-    const result = await call(JSON.parse(body), context);
-    await ask("POST", `invocation/${id}/response`, result ?? null);
-  } catch (failure) {
-    console.error(failure);
-    await ask("POST", `invocation/${id}/error`, described(failure));
-  }
+  const [way, told] = await call(JSON.parse(body), context).then(
+    (result) => ["response", result ?? null],
+    (failure) => {
+      console.error(failure);
+      return ["error", described(failure)];
+    },
+  );
+  // Read by process.py. What the function has said last may have no end of line.
+  process.stdout.write(`\n\u001ekeyturn-said ${id}\n`);
+  await ask("POST", `invocation/${id}/${way}`, told);
 }
 
 /** `folder/file.handler` or `folder/file.exports.handler`, in a module of either kind. */
