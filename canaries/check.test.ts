@@ -116,6 +116,12 @@ describe("a check", () => {
     ["a token in a file", "kept/1/notes", "@", ["other temporary files: kept/1/notes: at byte 0"]],
     ["a key in the environment", "processes/1", "serve\0PATH=/bin\0KEYTURN_KEY=@\0", []],
     ["what is planted there", "processes/1", "serve\0KEYTURN_CANARIES_PLANTED=@\0", []],
+    [
+      "the same, while a shell reads its names",
+      "processes/1",
+      "sh\0KEYTURN_CANARIES_PLANTED\0@\0PWD=/\0",
+      [],
+    ],
     ["what a server says of its environment", "kept/1/server.log", "\tKEYTURN_CANARIES_PLANTED=@\n", []],
     ["a key in an argument", "processes/1", "serve --key @\0", ["process lists: processes/1: at byte 12"]],
     ["a key in another variable", "processes/1", "\0MY_KEY=@\0", ["process lists: processes/1: at byte 8"]],

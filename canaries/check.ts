@@ -37,10 +37,11 @@ const rights: readonly (readonly [Place, RegExp])[] = [
   // A token goes to whoever enrols, and what the second person has to agree to is not secret, though it is read as if it were.
   ["printed by processes", /^keyturn-agent-[\w-]+$|(?<="token":")keyturn-agent-[\w-]+(?=")/gm],
   ["printed by processes", /\{"kind":"keyturn-(?:revoke-request|approval)".*$/gm],
-  // Keys that come by the environment, and what is planted there. A database server that tells the most tells its environment, too.
+  // Keys that come by the environment, and what is planted there: a shell that starts ends each name by a zero for a moment. A database server
+  // that tells the most tells its environment, too.
   [
     "process lists",
-    /(?<=\0|^)(?:KEYTURN_KEY|KEYTURN_CANARIES_PLANTED|OTEL_EXPORTER_OTLP_HEADERS)=[^\0\n]*/gm,
+    /(?<=\0|^)(?:KEYTURN_KEY|KEYTURN_CANARIES_PLANTED|OTEL_EXPORTER_OTLP_HEADERS)[=\0][^\0\n]*/gm,
   ],
   ["database logs", /(?<=^\s*)KEYTURN_CANARIES_PLANTED=.*$/gm],
 ];
