@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DescribeTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { DescribeKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { GetFunctionConfigurationCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { GetObjectLockConfigurationCommand, S3Client } from "@aws-sdk/client-s3";
 import {
@@ -153,6 +154,8 @@ test("deployed again with another manifest while a rotation is in grace, that go
 
 test("destroying it leaves what would be missed; that a rotation is under way which nobody ends is said to whoever asks", async () => {
   expect(await phaseOf(left)).toBe("grace");
+  const all = [secret, left].flatMap((ref) => [ref, `${ref}-admin`]);
+  const before = await Promise.all(all.map(storedIn));
   await destroy(aws, app);
   const environment = {
     ...process.env,
@@ -160,9 +163,12 @@ test("destroying it leaves what would be missed; that a rotation is under way wh
     AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: aws.credentials.secretAccessKey,
   };
-  const asked = ["--manifest", app.context.manifest, "status", left, "--json"];
-  const { code, stdout, stderr } = await runKeyturn(asked, { environment });
-  expect(stderr).toContain("the stack of the store shown is gone: nobody rotates its secrets");
+  const ask = (...words: string[]) =>
+    runKeyturn(["--manifest", app.context.manifest, ...words, "--json"], { environment });
+  const isGone = expect.stringContaining("the stack of the store shown is gone: nobody rotates its secrets");
+  expect(await ask("debts")).toMatchObject({ code: 0, stderr: isGone });
+  const { code, stdout, stderr } = await ask("status", left);
+  expect(stderr).toEqual(isGone);
   expect({ code, status: JSON.parse(stdout) }).toMatchObject({
     code: 0,
     status: { ref: left, phase: "grace" },
@@ -173,6 +179,14 @@ test("destroying it leaves what would be missed; that a rotation is under way wh
   expect(lock.ObjectLockConfiguration?.Rule?.DefaultRetention).toMatchObject({ Mode: "COMPLIANCE", Days: 1 });
   const kept = await manager.send(new GetSecretValueCommand({ SecretId: "keyturn-shown/fingerprint-keys" }));
   expect(kept.SecretString).toMatch(/^[A-Za-z0-9]{43}$/);
+  expect(await Promise.all(all.map(storedIn))).toEqual(before);
+  expect(await letsIn(before[0]?.value)).toBe(true);
+  const keys = outputs.StaysAtDestroy?.split(" ").filter((name) => name.startsWith("arn:aws:kms:")) ?? [];
+  expect(keys).toHaveLength(2);
+  for (const KeyId of keys) {
+    const { KeyMetadata } = await new KMSClient(aws).send(new DescribeKeyCommand({ KeyId }));
+    expect(KeyMetadata?.KeyState).toBe("Enabled");
+  }
   await expect(
     new LambdaClient(aws).send(
       new GetFunctionConfigurationCommand({ FunctionName: "keyturn-shown-postgres-alternating" }),
