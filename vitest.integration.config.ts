@@ -15,7 +15,7 @@ const patient = isPatient
   ? []
   : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
-/** They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. */
+/** They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. With more of these at once the processor has no rest, and all of it takes longer. */
 const waiting = { isolate: false, sequence: { groupOrder: 1 }, maxWorkers: 4 };
 
 /** A project's setup runs once before its files, and only if one of them was asked for. */
@@ -64,7 +64,6 @@ export default defineConfig({
         test: {
           name: "installation",
           ...waiting,
-
           include: [installation],
           exclude: [installed, ...patient],
           globalSetup: ["canaries/global-setup.ts", "integration/aws/installation/setup.ts"],

@@ -74,7 +74,7 @@ function settings(own: string, folder: string, port: number, dynamodbPort: numbe
     DYNAMODB_LOCAL_PORT: String(dynamodbPort),
     PROVIDER_OVERRIDE_DYNAMODB: "v2",
     PROVIDER_OVERRIDE_DYNAMODBSTREAMS: "v2",
-    // Its other server listens on every interface.
+    // Its own, which by itself listens on every interface: lambda-host/keyturn_lambda_host/server.py.
     GATEWAY_SERVER: "loopback",
     GATEWAY_LISTEN: `127.0.0.1:${port}`,
     LOCALSTACK_HOST: `127.0.0.1:${port}`,

@@ -256,6 +256,7 @@ describe("a gate", () => {
     service: "secretsmanager",
     operation: "GetSecretValue",
     by: "keyturn-rotate",
+    id: "",
     port: 1,
     at: 0,
   };

@@ -5,6 +5,7 @@ export const Call = z.object({
   service: z.string(),
   operation: z.string(),
   by: z.string(),
+  id: z.string(),
   port: z.number(),
   at: z.number(),
 });

@@ -8,6 +8,8 @@ export interface Call {
   readonly operation: string;
   /** The name of the function. */
   readonly by: string;
+  /** The same for a call that the SDK has repeated. */
+  readonly id: string;
   /** The port of its connection's own end. */
   readonly port: number;
   /** Milliseconds since the epoch. */
@@ -24,6 +26,7 @@ export function operationOf({ headers, method = "", socket }: IncomingMessage, b
         ?.service ?? "",
     operation: typeof target === "string" ? target.slice(target.lastIndexOf(".") + 1) : (action ?? method),
     by: / app\/(?<name>\S+)/.exec(headers["user-agent"] ?? "")?.groups?.name ?? "",
+    id: String(headers["amz-sdk-invocation-id"] ?? ""),
     port: socket.remotePort ?? 0,
     at: Date.now(),
   };
