@@ -75,7 +75,11 @@ const rooms: Readonly<Record<string, Room>> = {
   cdk: {
     ours: ["cdk", "core", "manifest", "rotators", "functions/journal-table.ts", "functions/log-lines.ts"],
     packages: cdkModules,
-    only: { esbuild: "cdk/bundle.ts" },
+    // It runs where the package is built.
+    files: {
+      "cdk/bundle.ts": { ours: [], packages: ["esbuild"] },
+      "cdk/bundle-plugins.ts": { ours: [], packages: ["esbuild"] },
+    },
   },
   manifest: { ours: ["manifest", "core"], packages: ["croner", "yaml", "zod", "zod/mini"] },
   local: {

@@ -239,6 +239,7 @@ describe("of what the functions log", () => {
       queues: { order: async () => undefined },
       rotationTokens: new RotationTokens(),
       accountOf: () => "111122223333",
+      ready: async () => undefined,
     };
     const event = { Step: "createSecret", SecretId, ClientRequestToken: "0".repeat(32) };
     const lines = await linesOf(() => rotateNatively(native, event, 60_000));

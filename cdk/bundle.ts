@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { isBuiltin } from "node:module";
-import { join } from "node:path";
-import { build, type Plugin } from "esbuild";
-import { renderRegistry } from "../rotators/generate.ts";
+import { join, relative } from "node:path";
+import { build } from "esbuild";
 import { rotatorTypes } from "../rotators/registry.ts";
+import { leftOut, onlyTypes, plainSchemas, requiredBuiltins } from "./bundle-plugins.ts";
 
 /** What a function is bundled from. */
 interface Bundle {
@@ -31,7 +30,8 @@ const neverTaken = [
 /** What CommonJS modules inside ask for, and an ES module does not have by itself. */
 const banner = `import { createRequire } from "node:module";const require = createRequire(import.meta.url);`;
 
-const functionsFolder = join(import.meta.dirname, "../functions");
+const checkout = join(import.meta.dirname, "..");
+const functionsFolder = join(checkout, "functions");
 
 /** Every function that is deployed, by the name of its bundle: one for each credential type, and those that know none. */
 export function bundles(types: readonly string[] = rotatorTypes): ReadonlyMap<string, Bundle> {
@@ -47,25 +47,43 @@ function entryOf(entry: string): string {
   return join(functionsFolder, `${entry}.ts`);
 }
 
-interface Bundled {
+export interface BundledFile {
+  /** `index.mjs`, where the function begins, or what it imports later or shares with that. */
+  readonly name: string;
   readonly code: string;
   /** Kept apart: nobody waits for it when a function starts. */
   readonly map: string;
+  /** What it imports before it runs: files of the bundle, and packages. */
+  readonly imports: readonly string[];
   /** The files that it was made of, as seen from the checkout. */
   readonly inputs: readonly string[];
 }
 
-/** One file for one function, with nothing in it that the function does not import. The same sources make the same bytes. */
+export interface Bundled {
+  readonly files: readonly BundledFile[];
+}
+
+/** The file where a function begins. */
+export const entryFile = "index.mjs";
+
+/**
+ * The files of one function, with nothing in them that the function does not import. What is imported only when it is needed has a file of its own: within
+ * one file it would be kept as a function to be called, with all that it shares with the rest, and all of that is read at the start. The same sources
+ * make the same bytes.
+ */
 export async function bundle(
   entryPoint: string,
   types: readonly string[],
   without: readonly string[] = [],
 ): Promise<Bundled> {
   const { outputFiles, metafile } = await build({
-    entryPoints: [entryPoint],
-    absWorkingDir: join(import.meta.dirname, ".."),
-    outfile: "index.mjs",
+    entryPoints: { index: entryPoint },
+    absWorkingDir: checkout,
+    outdir: ".",
+    outExtension: { ".js": ".mjs" },
+    chunkNames: "[hash]",
     bundle: true,
+    splitting: true,
     write: false,
     minify: true,
     metafile: true,
@@ -77,74 +95,34 @@ export async function bundle(
     legalComments: "none",
     banner: { js: banner },
     external: optional,
-    plugins: [onlyTypes(types), leftOut([...neverTaken, ...without]), requiredBuiltins],
+    plugins: [onlyTypes(types), leftOut([...neverTaken, ...without]), requiredBuiltins, plainSchemas],
     logLevel: "silent",
   });
-  const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? "";
-  return { code: textOf(".mjs"), map: textOf(".map"), inputs: Object.keys(metafile.inputs) };
+  const texts = new Map(outputFiles.map(({ path, text }) => [relative(checkout, path), text]));
+  const files = Object.entries(metafile.outputs)
+    .filter(([name]) => name.endsWith(".mjs"))
+    .map(([name, { imports, inputs }]) => ({
+      name,
+      code: texts.get(name) ?? "",
+      map: texts.get(`${name}.map`) ?? "",
+      imports: imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => path),
+      inputs: Object.keys(inputs),
+    }));
+  return { files };
 }
 
-/** Writes one bundle to `<folder>/<name>/index.mjs`, and its map beside the folder. */
+/** Writes one bundle to `<folder>/<name>/`, and its maps to `<folder>/maps/<name>/`. */
 export async function writeBundle(name: string, folder: string): Promise<void> {
   const found = bundles().get(name);
   if (found === undefined) throw new Error(`there is no bundle ${name}`);
-  const { code, map } = await bundle(entryOf(found.entry), found.types, found.without);
-  mkdirSync(join(folder, name), { recursive: true });
-  writeFileSync(join(folder, name, "index.mjs"), code);
-  writeFileSync(join(folder, `${name}.map`), map);
+  const { files } = await bundle(entryOf(found.entry), found.types, found.without);
+  const [code, maps] = [join(folder, name), join(folder, "maps", name)];
+  for (const place of [code, maps]) mkdirSync(place, { recursive: true });
+  for (const file of files) {
+    writeFileSync(join(code, file.name), file.code);
+    writeFileSync(join(maps, `${file.name}.map`), file.map);
+  }
 }
-
-/**
- * The registry of all types becomes one of these types: what it does not name is not bundled. They are there from the start, for what is bundled and
- * imported later is kept as a function to be called, with all that it shares with the rest, and costs twice as much to read.
- */
-function onlyTypes(types: readonly string[]): Plugin {
-  const imports = types.map((type, index) => `import * as type${index} from "./${type}.ts";\n`).join("");
-  const registry = renderRegistry(types).replace(
-    /import\("\.\/(?<type>[^"]+)\.ts"\)/g,
-    (_, type: string) => `Promise.resolve(type${types.indexOf(type)})`,
-  );
-  return {
-    name: "only-types",
-    setup: ({ onLoad }) => {
-      onLoad({ filter: /[\\/]rotators[\\/]registry\.ts$/ }, () => ({
-        contents: imports + registry,
-        loader: "ts",
-      }));
-    },
-  };
-}
-
-/** Whoever comes to it after all imports it then, and is told that it is not there. What is imported from the start is bundled in any case. */
-function leftOut(packages: readonly string[]): Plugin {
-  return {
-    name: "left-out",
-    setup: ({ onResolve }) => {
-      onResolve({ filter: /.*/ }, ({ path, kind }) =>
-        kind === "dynamic-import" && packages.includes(path) ? { path, external: true } : undefined,
-      );
-    },
-  };
-}
-
-/**
- * Node's own modules are required where they would be imported: to import one is to read all that it exports, and of `node:http` that
- * loads another client of HTTP, which nobody here uses, and which takes as long as the whole of a function's own code.
- */
-const requiredBuiltins: Plugin = {
-  name: "required-builtins",
-  setup: ({ onLoad, onResolve }) => {
-    onResolve({ filter: /^[a-z_:/0-9]+$/ }, ({ path, namespace, kind }) => {
-      if (!isBuiltin(path)) return undefined;
-      if (namespace === "builtin" || kind === "require-call") return { path, external: true };
-      return { path, namespace: "builtin" };
-    });
-    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-      contents: `module.exports = require(${JSON.stringify(path)});`,
-      loader: "js",
-    }));
-  },
-};
 
 if (import.meta.main) {
   const [folder = join(import.meta.dirname, "../dist/bundles"), ...names] = process.argv.slice(2);

@@ -163,7 +163,7 @@ describe("where rights go by tags", () => {
       ...on("Tick", ["ListSecrets"], "*", "{}"),
     ].toSorted();
 
-  /** Without those on the keys of fingerprints, which every function has, and those of agents, which are by name. */
+  /** Without those on the keys of fingerprints, which those have that know values, and those of agents, which are by name. */
   const ofSecrets = (tagged: Plan) =>
     rightsOf(tagged)
       .filter((right) => !right.includes("Fingerprints") && !right.startsWith("FanOut"))

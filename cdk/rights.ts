@@ -84,18 +84,27 @@ export function publishRights({ bus }: Fabric): readonly PolicyStatement[] {
   ];
 }
 
-/** The keys of what is kept, each by way of the service that keeps it. */
-export function keptRights(fabric: Fabric): readonly PolicyStatement[] {
+/** To know a value by its fingerprint. */
+export function fingerprintRights(fabric: Fabric): readonly PolicyStatement[] {
   const { keys, fingerprints } = fabric;
   const { region } = Stack.of(fabric);
-  const services = ["dynamodb", "s3", "secretsmanager"].map(
-    (service) => `${service}.${region}.amazonaws.com`,
-  );
+  return [
+    allow(["secretsmanager:GetSecretValue"], [fingerprints.secretArn]),
+    allow(["kms:Decrypt"], [keys.data.keyArn], {
+      StringEquals: { "kms:ViaService": `secretsmanager.${region}.amazonaws.com` },
+    }),
+  ];
+}
+
+/** The keys of what is kept, each by way of the service that keeps it. */
+export function keptRights(fabric: Fabric): readonly PolicyStatement[] {
+  const { keys } = fabric;
+  const { region } = Stack.of(fabric);
+  const services = ["dynamodb", "s3"].map((service) => `${service}.${region}.amazonaws.com`);
   return [
     allow(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [keys.data.keyArn], {
       StringEquals: { "kms:ViaService": services },
     }),
-    allow(["secretsmanager:GetSecretValue"], [fingerprints.secretArn]),
   ];
 }
 

@@ -14,6 +14,7 @@ import {
   allow,
   arnHere,
   chainRights,
+  fingerprintRights,
   journalRights,
   keptRights,
   publishRights,
@@ -152,6 +153,7 @@ export function addRevoking(
       ...chainRights(fabric),
       ...publishRights(fabric),
       ...keptRights(fabric),
+      ...fingerprintRights(fabric),
       ...sendRights(fabric, [
         ...queueArns(work),
         incidents.incoming.dead.queueArn,

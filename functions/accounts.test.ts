@@ -85,7 +85,7 @@ function stagesIn(account: string, ref: string) {
 }
 
 test("each secret is read and written where it is, by one role that says who has taken it", async () => {
-  const { store } = (await open()).ports;
+  const { store } = open().ports;
   expect(placeOf((await store.read(here, "current"))?.value)).toBe(hub);
   expect(accounts.taken).toEqual([]);
   const current = await store.read(there, "current");
@@ -101,7 +101,7 @@ test("each secret is read and written where it is, by one role that says who has
 
 test("a session that is about to end is followed by another one", async () => {
   accounts.sessionMs = 60_000;
-  const { store } = (await open()).ports;
+  const { store } = open().ports;
   const read = async () => placeOf((await store.read(there, "current"))?.value);
   expect(await read()).toBe(member);
   const early = accounts.taken.length;
@@ -115,7 +115,7 @@ test("a session that is about to end is followed by another one", async () => {
 
 test("a role that lets nobody in is told with what to do, changes nothing, and keeps up no other account's secrets", async () => {
   accounts.roles.set(role, { account: member, trusts: "somebody else" });
-  const { store } = (await open()).ports;
+  const { store } = open().ports;
   const before = stagesIn(member, there);
   const save = store.savePending(there, v2, new Secret(JSON.stringify({ password: "canary" })));
   const [outcome] = await Promise.allSettled([save]);
@@ -140,7 +140,7 @@ test.each([
   ["discardPending", (its: Store) => its.discardPending(there, v2)],
   ["disable", (its: Store) => its.disable(there, v1)],
 ])("without a role of its account %s of a secret is refused before anything is asked", async (_, verb) => {
-  const installed = await open("none");
+  const installed = open("none");
   await expect(verb(installed.ports.store)).rejects.toMatchObject({
     code: "config-invalid",
     message: expect.stringContaining(`${there} is in the account ${member}`),
@@ -154,17 +154,15 @@ test.each([
 type Store = Awaited<ReturnType<typeof open>>["ports"]["store"];
 
 test("Secrets Manager is asked who rotates a secret in the secret's own account", async () => {
-  const { begin } = await open();
+  const { begin } = open();
   expect(await begin(there)).toBe(false);
   expect(accounts.taken.length).toBe(1);
 });
 
 test.each(["canary", "[]", `{"${member}":1}`, `{"${member}":"arn:aws:iam::${hub}:role/keyturn-prod-hub"}`])(
   "roles that are none, or of another account than they are named for, are refused: %s",
-  async (roles) => {
-    await expect(open(roles)).rejects.toMatchObject({
-      code: "config-invalid",
-      message: expect.stringMatching(/^the environment's KEYTURN_ROLES(?!.*canary)/),
-    });
+  (roles) => {
+    const refusal = { code: "config-invalid", message: expect.stringMatching(/KEYTURN_ROLES(?!.*canary)/) };
+    expect(() => open(roles)).toThrow(expect.objectContaining(refusal));
   },
 );

@@ -1,12 +1,7 @@
 import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
-import { translateAws } from "./aws-errors.ts";
-import { callLimits } from "./call-limits.ts";
-
-type Credentials = Awaited<ReturnType<SecretsManagerClient["config"]["credentials"]>>;
-
-const part = { name: "STS", outage: "store-unavailable" } as const;
+import type { Credentials, Taking } from "./assume-role.ts";
 
 /** A role is in the account that it is named for: whoever mixes two up would write secrets of one account into the other. */
 const Roles = z
@@ -39,20 +34,14 @@ export function readRoles(text = "{}"): AccountsOptions["roleFor"] {
   };
 }
 
-interface AccountsOptions {
+interface AccountsOptions extends Taking {
   /** The installation's own account, and how its secrets are reached. */
   readonly own: { readonly account: string; readonly client: SecretsManagerClient };
   readonly accountOf: (ref: string) => string;
   /** The role that lets in to an account, for a secret in it. Throws `config-invalid` where there is none. */
   readonly roleFor: (account: string, ref: string) => string;
-  /** Of the STS that is asked. */
-  readonly region: string;
   /** A client that signs with these. */
   readonly open: (credentials: () => Promise<Credentials>) => SecretsManagerClient;
-  /** Who takes a role, as CloudTrail of the other account shows it. */
-  readonly session: string;
-  /** What a person does about a role that is refused. */
-  readonly remedy: string;
 }
 
 /**
@@ -67,32 +56,11 @@ export function clientsByAccount(options: AccountsOptions): (ref: string) => Sec
     const known = clients.get(account);
     if (known !== undefined) return known;
     const role = roleFor(account, ref);
-    const client = open(() => assume(role, options));
+    // Most functions never take a role, and start sooner without what does it.
+    const client = open(async () => (await import("./assume-role.ts")).assume(role, options));
     clients.set(account, client);
     return client;
   };
-}
-
-/** Its session lasts for an hour, as AWS has it for a role that takes another one. */
-async function assume(role: string, { region, session, remedy }: AccountsOptions): Promise<Credentials> {
-  // Most functions never take a role, and start sooner without it.
-  const { AssumeRoleCommand, STSClient } = await import("@aws-sdk/client-sts");
-  const client = new STSClient({ ...callLimits, region });
-  try {
-    const asked = new AssumeRoleCommand({ RoleArn: role, RoleSessionName: session.slice(0, 64) });
-    const { Credentials: given } = await client.send(asked);
-    return {
-      accessKeyId: given?.AccessKeyId ?? "",
-      secretAccessKey: given?.SecretAccessKey ?? "",
-      sessionToken: given?.SessionToken ?? "",
-      ...(given?.Expiration === undefined ? {} : { expiration: given.Expiration }),
-    };
-  } catch (thrown) {
-    const { code, message } = translateAws(thrown, part, `taking the role ${role}`);
-    throw new KeyturnError(code, code === "role-lacks-rights" ? `${message}: ${remedy}` : message);
-  } finally {
-    client.destroy();
-  }
 }
 
 function parsed(text: string): unknown {

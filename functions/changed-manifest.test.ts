@@ -15,7 +15,8 @@ async function held(step: Verb) {
   const { ports, clock, managed } = memory;
   const queues = { order: async () => undefined };
   const invocation = { awsRequestId: "r1", getRemainingTimeInMillis: () => 60_000 };
-  const work = () => workOn(ref, { ports, queues, begin: async () => false }, invocation);
+  const work = () =>
+    workOn(ref, { ports, queues, begin: async () => false, ready: async () => undefined }, invocation);
   const record = async () => (await ports.journal.load(ref))?.record;
   const current = async () => (await ports.store.read(ref, "current"))?.value;
   const works = async () => {

@@ -6,10 +6,7 @@ import { type AwsPart, awsErrorName, translateAws } from "./aws-errors.ts";
 
 const part: AwsPart = { name: "Secrets Manager", outage: "store-unavailable" };
 
-/**
- * Fingerprints by keys that are a secret of their own: one key in base64, or a JSON list of them, the newest first. It is read once, when a function starts;
- * a key that is put in front is first put at the end, so that whoever has started before knows it already.
- */
+/** Fingerprints by keys that are a secret of their own: one key in base64, or a JSON list of them, the newest first. */
 export async function readFingerprinter(
   client: SecretsManagerClient,
   secretId: string,
@@ -17,6 +14,49 @@ export async function readFingerprinter(
   const [newest, ...older] = keysIn(await read(client, secretId), secretId).map(fingerprintKeyOf);
   if (newest === undefined) throw missing(secretId, "holds no key");
   return createFingerprinter([newest, ...older]);
+}
+
+/**
+ * Fingerprints of a function. Its keys are read by the first event that may need them, before anything else is done for it, and once: a function starts
+ * without them, and whoever only sees what is due never asks for them. A key that is put in front is first put at the end, so that
+ * whoever has read them before knows it already.
+ */
+export class LateFingerprinter implements Fingerprinter {
+  readonly #read: () => Promise<Fingerprinter>;
+  #reading: Promise<void> | undefined;
+  #known: Fingerprinter | undefined;
+
+  constructor(read: () => Promise<Fingerprinter>) {
+    this.#read = read;
+  }
+
+  /** Has to have come to its end before the first fingerprint is made. What failed is tried again by whoever asks next. */
+  async ready(): Promise<void> {
+    this.#reading ??= this.#begin();
+    await this.#reading;
+  }
+
+  fingerprint(text: string): string {
+    return this.#keyed().fingerprint(text);
+  }
+
+  candidates(text: string): readonly string[] {
+    return this.#keyed().candidates(text);
+  }
+
+  async #begin(): Promise<void> {
+    try {
+      this.#known = await this.#read();
+    } catch (thrown) {
+      this.#reading = undefined;
+      throw thrown;
+    }
+  }
+
+  #keyed(): Fingerprinter {
+    if (this.#known !== undefined) return this.#known;
+    throw new KeyturnError("internal", "a fingerprint is made before its keys were read");
+  }
 }
 
 async function read(client: SecretsManagerClient, SecretId: string): Promise<string> {

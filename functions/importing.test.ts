@@ -20,7 +20,7 @@ async function installed() {
   const ordered: string[] = [];
   const queues = { order: async (name: string) => void ordered.push(name) };
   const tokens = { rotationTokens: new RotationTokens(), accountOf: () => "111122223333" };
-  const rotating = { ports, queues, ...tokens, begin: async () => false };
+  const rotating = { ports, queues, ...tokens, begin: async () => false, ready: async () => undefined };
   const invocation = { awsRequestId: "r1", getRemainingTimeInMillis: () => 60_000 };
   const call = (event: unknown) => takeEvent(rotating, event, invocation);
   const order = async (more: object = {}) =>

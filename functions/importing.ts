@@ -38,6 +38,8 @@ export type ImportAnswer = z.infer<typeof ImportAnswer>;
 interface Importing {
   readonly ports: Ports;
   readonly queues: WorkQueues;
+  /** Nothing begins before. */
+  readonly ready: () => Promise<void>;
 }
 
 export function isImport(event: unknown): boolean {
@@ -48,10 +50,14 @@ export function isImport(event: unknown): boolean {
  * Imports what the store has as the secret's current value. Called twice, or again after it has died at any line, it is done once. It throws nothing:
  * what went wrong is told to whoever called, and no platform repeats what it has not heard fail.
  */
-export async function importStored({ ports, queues }: Importing, event: unknown): Promise<ImportAnswer> {
+export async function importStored(
+  { ports, queues, ready }: Importing,
+  event: unknown,
+): Promise<ImportAnswer> {
   try {
     const { ref, by, plan } = orderIn(event);
     const { type, config } = managedSecret(ports, ref);
+    await ready();
     const rotator = await ports.rotators.load(type);
     const { value, login } = await takenOver(rotator, config, () => storedValue(ports, ref));
     if (plan) return { login, findings: [...(await adoptable(ref, ports, value))] };

@@ -1,19 +1,17 @@
-import { IAMClient } from "@aws-sdk/client-iam";
 import { GetSecretValueCommand } from "@aws-sdk/client-secrets-manager";
 import { SendMessageCommand } from "@aws-sdk/client-sqs";
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult, SQSBatchResponse, SQSEvent } from "aws-lambda";
 import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
+import type { Ports } from "../core/ports.ts";
 import { Secret } from "../core/secret.ts";
 import { translateAws } from "./aws-errors.ts";
-import { callLimits } from "./call-limits.ts";
 import { openDeadLetters } from "./dead-letters.ts";
 import { named, readEnvironment } from "./environment.ts";
-import { githubAlerts } from "./github-alerts.ts";
 import { takeWebhook } from "./github-webhook.ts";
-import { takeIncidents } from "./incidents.ts";
+import { type IncidentPorts, takeIncidents } from "./incidents.ts";
 import type { Installed } from "./ports.ts";
-import { roleSessions } from "./role-sessions.ts";
+import type { RoleSessions } from "./role-sessions.ts";
 
 const Environment = z.object({
   KEYTURN_DEAD_LETTERS: named,
@@ -27,11 +25,16 @@ const Environment = z.object({
   KEYTURN_GITHUB_APP: z.optional(named),
 });
 
+interface RarelyNeeded extends Pick<Ports, "clock" | "log"> {
+  readonly roles: readonly string[];
+  readonly app: (() => Promise<Secret>) | undefined;
+}
+
 type Answer = SQSBatchResponse | LambdaFunctionURLResult;
 
 /** What answers incidents: a batch of their queue, or a webhook by the function's address. */
 export function openIncidents(
-  { ports, queues, sqs, secrets }: Installed,
+  { ports, queues, sqs, secrets, ready }: Installed,
   environment: NodeJS.ProcessEnv,
 ): (event: SQSEvent | LambdaFunctionURLEvent) => Promise<Answer> {
   const said = readEnvironment(Environment, environment);
@@ -50,8 +53,7 @@ export function openIncidents(
   const to = {
     ports,
     work: (ref: string) => queues.order(ref),
-    sessions: roleSessions({ client: new IAMClient(callLimits), roles, clock, log }),
-    github: githubAlerts({ app: app === undefined ? undefined : () => read(app) }),
+    ...rarelyNeeded({ roles, clock, log, app: app === undefined ? undefined : () => read(app) }),
     deadLetters: openDeadLetters(sqs, said.KEYTURN_DEAD_LETTERS),
   };
   const webhook = {
@@ -64,7 +66,32 @@ export function openIncidents(
       });
     },
   };
-  return (event) => ("Records" in event ? takeIncidents(to, event) : takeWebhook(webhook, event));
+  return async (event) => {
+    if (!("Records" in event)) return takeWebhook(webhook, event);
+    // Without the keys nothing that has leaked is known: all of it comes again, and nothing is put aside for that.
+    await ready();
+    return takeIncidents(to, event);
+  };
+}
+
+/** Few incidents need the clients of IAM and of GitHub, and all would wait for them when the function starts. */
+function rarelyNeeded({ app, ...options }: RarelyNeeded): Pick<IncidentPorts, "sessions" | "github"> {
+  let sessions: RoleSessions | undefined;
+  return {
+    sessions: {
+      end: async (role, before, because) => {
+        const { openRoleSessions } = await import("./role-sessions.ts");
+        sessions ??= openRoleSessions(options);
+        return sessions.end(role, before, because);
+      },
+    },
+    github: {
+      read: async (found) => {
+        const { githubAlerts } = await import("./github-alerts.ts");
+        return githubAlerts({ app }).read(found);
+      },
+    },
+  };
 }
 
 function linesOf(value: Secret): readonly Secret[] {

@@ -25,6 +25,7 @@ const [t1, t2] = ["t1", "t2"].map(idOf) as [string, string];
 
 /** Where the model has its secrets. */
 const accountOf = () => "111122223333";
+const ready = async () => undefined;
 
 const first = { username: "app_a", password: "model-password-of-old-times" };
 
@@ -70,7 +71,7 @@ beforeEach(async () => {
     const fate = around(event);
     tokens.push(event.RotationToken);
     if (fate === "never") throw new Error("killed before it began");
-    await rotateNatively({ ports, queues, rotationTokens, accountOf }, event, 60_000).catch(
+    await rotateNatively({ ports, queues, rotationTokens, accountOf, ready }, event, 60_000).catch(
       (error: unknown) => {
         thrown.push(error);
         throw error;
@@ -194,7 +195,7 @@ describe("RotateSecret", () => {
       for (const Step of ["createSecret", "setSecret", "testSecret", "finishSecret"]) {
         const again = { Step, SecretId: ref, ClientRequestToken: t1 };
         await rotateNatively(
-          { ports, queues, rotationTokens: new RotationTokens(), accountOf },
+          { ports, queues, rotationTokens: new RotationTokens(), accountOf, ready },
           again,
           60_000,
         );
@@ -217,7 +218,7 @@ describe("RotateSecret", () => {
     for (const Step of ["createSecret", "setSecret", "finishSecret"]) {
       const late = { Step, SecretId: ref, ClientRequestToken: t1 };
       const step = rotateNatively(
-        { ports, queues, rotationTokens: new RotationTokens(), accountOf },
+        { ports, queues, rotationTokens: new RotationTokens(), accountOf, ready },
         late,
         60_000,
       );
@@ -229,7 +230,11 @@ describe("RotateSecret", () => {
 
   test("both spellings of a step are known, others are refused, and what is malformed is named", async () => {
     const call = (event: unknown) =>
-      rotateNatively({ ports, queues, rotationTokens: new RotationTokens(), accountOf }, event, 60_000);
+      rotateNatively(
+        { ports, queues, rotationTokens: new RotationTokens(), accountOf, ready },
+        event,
+        60_000,
+      );
     for (const Step of ["create_secret", "set_secret", "test_secret", "finish_secret"]) {
       await call({ Step, SecretId: ref, ClientRequestToken: t1 });
     }

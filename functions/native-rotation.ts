@@ -65,6 +65,8 @@ export interface Native {
   readonly queues: WorkQueues;
   readonly rotationTokens: RotationTokens;
   readonly accountOf: (ref: string) => string;
+  /** Nothing begins before. */
+  readonly ready: () => Promise<void>;
 }
 
 /** Between the last step and the end of the invocation something is written down. */
@@ -80,7 +82,7 @@ export function isNative(event: unknown): boolean {
  * RotationFailed: it says what to do, and holds no value; Secrets Manager asks for the step again, some times.
  */
 export async function rotateNatively(
-  { ports, queues, rotationTokens, accountOf }: Native,
+  { ports, queues, rotationTokens, accountOf, ready }: Native,
   event: unknown,
   leftMs: number,
 ): Promise<void> {
@@ -91,6 +93,7 @@ export async function rotateNatively(
       throw new KeyturnError("input-invalid", "Secrets Manager asks for a step that nobody knows");
     const ref = refOf(SecretId, ports, accountOf);
     const until = ports.clock.now() + Math.max(0, leftMs - recordingMs);
+    await ready();
     const given = RotationToken === undefined ? undefined : new Secret(RotationToken);
     await rotationTokens.during(token, given, () => nativeStep({ step, ref, token }, ports, { until }));
     ports.log("info", `${step}Secret is done`, { ref, rotation: token });

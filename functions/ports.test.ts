@@ -10,6 +10,7 @@ import { openAuditPorts } from "./audit-ports.ts";
 import { hostPorts } from "./host-ports.ts";
 import { openIncidents } from "./incident-ports.ts";
 import { openPorts } from "./ports.ts";
+import { takeEvent } from "./rotating.ts";
 import { answer, refusal, scriptedService } from "./scripted-service.contract.ts";
 
 let folder = "";
@@ -56,15 +57,31 @@ function serve(endpoint: string): void {
   vi.stubEnv("AWS_MAX_ATTEMPTS", "1");
 }
 
+const message = {
+  ...{ messageId: "m1", receiptHandle: "h", messageAttributes: {}, md5OfBody: "", awsRegion: "eu-west-1" },
+  eventSource: "aws:sqs",
+  attributes: {
+    ...{ ApproximateReceiveCount: "1", SenderId: "x" },
+    ...{ SentTimestamp: "1", ApproximateFirstReceiveTimestamp: "1" },
+  },
+};
+
 const keys = answer({ Name: "keys", VersionId: "v", SecretString: randomBytes(32).toString("base64") });
 
-test("everything comes from the environment, the deployment and the keys of fingerprints", async () => {
+test("everything comes from the environment and the deployment; the keys of fingerprints are asked for once, by whoever is first", async () => {
   await using service = await scriptedService(keys);
   serve(service.config.endpoint);
-  const { ports } = await openPorts(environment());
+  const { ports, ready } = openPorts(environment());
   expect(ports.installation).toBe("prod");
   expect(ports.secrets.refs()).toEqual([]);
+  expect(service.asked).toEqual([]);
+  for (const verb of ["fingerprint", "candidates"] as const) {
+    expect(() => ports.fingerprinter[verb]("x")).toThrow("before its keys were read");
+  }
+  await Promise.all([ready(), ready()]);
+  await ready();
   expect(ports.fingerprinter.fingerprint("x")).toMatch(/^[0-9a-f]{16}:[0-9a-f]{32}$/);
+  expect(ports.fingerprinter.candidates("x")).toEqual([ports.fingerprinter.fingerprint("x")]);
   expect(service.asked).toEqual([
     { operation: "GetSecretValue", input: { SecretId: "keyturn-prod/fingerprint-keys" } },
   ]);
@@ -73,9 +90,7 @@ test("everything comes from the environment, the deployment and the keys of fing
 test("an environment that lacks something is refused by its name", async () => {
   const others = ["KEYTURN_DEPLOYMENT", "KEYTURN_AUDIT_KEY"];
   for (const name of Object.keys(environment()).filter((one) => !others.includes(one))) {
-    await expect(openPorts({ ...environment(), [name]: "" })).rejects.toThrow(
-      `the environment does not say ${name}`,
-    );
+    expect(() => openPorts({ ...environment(), [name]: "" })).toThrow(`the environment does not say ${name}`);
   }
   for (const name of ["KEYTURN_AUDIT_BUCKET", "KEYTURN_AUDIT_KEY"]) {
     const open = () => openAuditPorts({ ...environment(), [name]: "" });
@@ -84,20 +99,41 @@ test("an environment that lacks something is refused by its name", async () => {
 });
 
 test("a deployment that is none, or of a newer version, is refused", async () => {
-  await expect(openPorts(environment({ version: 2 }))).rejects.toThrow("deploy code and manifest together");
-  await expect(openPorts({ ...environment(), KEYTURN_DEPLOYMENT: folder })).rejects.toThrow("cannot be read");
+  expect(() => openPorts(environment({ version: 2 }))).toThrow("deploy code and manifest together");
+  expect(() => openPorts({ ...environment(), KEYTURN_DEPLOYMENT: folder })).toThrow("cannot be read");
 });
 
-test("without the keys of fingerprints nothing begins", async () => {
-  await using service = await scriptedService(refusal("ResourceNotFoundException"));
+test("without the keys of fingerprints nothing begins, nothing is put aside, and it goes on when they are there", async () => {
+  const gone = refusal("ResourceNotFoundException");
+  await using service = await scriptedService(gone, gone, gone, gone, gone, keys);
   serve(service.config.endpoint);
-  await expect(openPorts(environment())).rejects.toMatchObject({ code: "key-missing" });
+  const installed = openPorts(environment({ version: 1, installation: "prod", ...place, secrets: [secret] }));
+  const invocation = { awsRequestId: "r1", getRemainingTimeInMillis: () => 60_000 };
+  const take = (event: unknown) => takeEvent(installed, event, invocation);
+  const queued = { ...message, eventSourceARN: "arn:aws:sqs:eu-west-1:111122223333:work" };
+  const missing = "the secret keyturn-prod/fingerprint-keys with the fingerprint keys is not there";
+
+  await expect(installed.ready()).rejects.toMatchObject({ code: "key-missing", message: missing });
+  const step = { Step: "createSecret", SecretId: ref, ClientRequestToken: "0".repeat(32) };
+  await expect(take(step)).rejects.toThrow(`key-missing: ${missing}. `);
+  const work = { Records: [{ ...queued, body: JSON.stringify({ ref }) }] };
+  expect(await take(work)).toEqual({ batchItemFailures: [{ itemIdentifier: "m1" }] });
+  const answered = await take({ import: { ref, by: "person:ann", plan: false } });
+  expect(answered).toEqual({ error: { code: "key-missing", message: missing } });
+  const urls = { KEYTURN_DEAD_LETTERS: "https://dead", KEYTURN_INCIDENTS: "https://incidents" };
+  const incidents = openIncidents(installed, urls);
+  await expect(incidents({ Records: [{ ...queued, body: "no JSON" }] })).rejects.toThrow(missing);
+  expect(new Set(service.asked.map(({ operation }) => operation))).toEqual(new Set(["GetSecretValue"]));
+  expect(service.asked).toHaveLength(5);
+
+  await installed.ready();
+  expect(installed.ports.fingerprinter.fingerprint("x")).toMatch(/^[0-9a-f]{16}:/);
 });
 
 test("incidents need their queues; a batch and a webhook are told apart, and without a secret no webhook is good", async () => {
   await using service = await scriptedService(keys);
   serve(service.config.endpoint);
-  const installed = await openPorts(environment());
+  const installed = openPorts(environment());
   expect(() => openIncidents(installed, {})).toThrow("KEYTURN_DEAD_LETTERS, KEYTURN_INCIDENTS");
   const urls = { KEYTURN_DEAD_LETTERS: "https://dead", KEYTURN_INCIDENTS: "https://incidents" };
   const handler = openIncidents(installed, urls);
@@ -122,9 +158,9 @@ test.each(["name", "tag"])(
   async (secretsBy) => {
     const message =
       "User: f is not authorized to perform: secretsmanager:DescribeSecret on resource: billing/db";
-    await using service = await scriptedService(keys, refusal("AccessDeniedException", message));
+    await using service = await scriptedService(refusal("AccessDeniedException", message));
     serve(service.config.endpoint);
-    const { ports, begin, assertTagged } = await openPorts(
+    const { ports, begin, assertTagged } = openPorts(
       environment({ version: 1, installation: "prod", ...place, secretsBy, secrets: [secret] }),
     );
     const why = "needs secretsmanager:DescribeSecret on billing/db)";
@@ -178,7 +214,7 @@ test("a service that takes a call and never answers is told within seconds, whic
     KEYTURN_WORK_QUEUES: `${hole.endpoint}/111122223333/keyturn-prod-`,
     KEYTURN_DEAD_LETTERS: `${hole.endpoint}/111122223333/dead`,
   };
-  const { ports, queues } = await openPorts(environs);
+  const { ports, queues } = openPorts(environs);
   const signing = openAuditPorts(environs);
   const hosts = hostPorts(environs);
   vi.stubEnv("AWS_ENDPOINT_URL_SECRETS_MANAGER", hole.endpoint);

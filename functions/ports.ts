@@ -12,7 +12,7 @@ import { openAuditLog } from "./audit-log.ts";
 import { callLimits } from "./call-limits.ts";
 import { named, readDeployed, readEnvironment } from "./environment.ts";
 import { openEventBus } from "./event-bus.ts";
-import { readFingerprinter } from "./fingerprinter.ts";
+import { LateFingerprinter, readFingerprinter } from "./fingerprinter.ts";
 import { openJournal } from "./journal.ts";
 import { log } from "./log.ts";
 import { beginNatively, type RotationTokens } from "./native-rotation.ts";
@@ -41,6 +41,8 @@ export interface Installed {
   /** Throws where secrets lack the tags that the functions' rights go by. */
   readonly assertTagged: () => Promise<void>;
   readonly rotationTokens: RotationTokens;
+  /** Reads the keys of fingerprints, once: to be waited for before anything is done that may make one. Throws `key-missing` where they are not there. */
+  readonly ready: () => Promise<void>;
 }
 
 const clock: Clock = {
@@ -50,8 +52,8 @@ const clock: Clock = {
   },
 };
 
-/** Opens what the environment names, once for as long as the process lives. Throws `config-invalid` for what it does not name, and what is wrong with the deployment. */
-export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Installed> {
+/** Opens what the environment names, once for as long as the process lives; asks nobody anything. Throws `config-invalid` for what it does not name, and what is wrong with the deployment. */
+export function openPorts(environment: NodeJS.ProcessEnv): Installed {
   const said = readEnvironment(Environment, environment);
   const deployed = readDeployed(environment.KEYTURN_DEPLOYMENT);
   const { account, accountOf } = deployed;
@@ -59,6 +61,9 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
   const { rotationTokens, naming, assertTagged } = secrets;
   const sqs = new SQSClient(callLimits);
   const bucket = { client: new S3Client(callLimits), bucket: said.KEYTURN_AUDIT_BUCKET };
+  const fingerprinter = new LateFingerprinter(() =>
+    readFingerprinter(secrets.client, said.KEYTURN_FINGERPRINTS),
+  );
   const ports: Ports = {
     installation: said.KEYTURN_INSTALLATION,
     store: secrets.store,
@@ -68,7 +73,7 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
     clock,
     random: { bytes: (length) => randomBytes(length) },
     log,
-    fingerprinter: await readFingerprinter(secrets.client, said.KEYTURN_FINGERPRINTS),
+    fingerprinter,
     secrets: deployed.secrets,
     rotators: { load: loadRotator },
   };
@@ -83,5 +88,6 @@ export async function openPorts(environment: NodeJS.ProcessEnv): Promise<Install
     accountOf,
     assertTagged,
     rotationTokens,
+    ready: () => fingerprinter.ready(),
   };
 }

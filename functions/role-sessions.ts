@@ -1,6 +1,6 @@
 import {
   GetRolePolicyCommand,
-  type IAMClient,
+  IAMClient,
   NoSuchEntityException,
   PutRolePolicyCommand,
 } from "@aws-sdk/client-iam";
@@ -8,6 +8,7 @@ import * as z from "zod/mini";
 import { KeyturnError } from "../core/errors.ts";
 import type { Clock, Log } from "../core/ports.ts";
 import { type AwsPart, translateAws } from "./aws-errors.ts";
+import { callLimits } from "./call-limits.ts";
 import { foreignJson } from "./foreign-json.ts";
 
 /** The sessions of roles: their credentials cannot be taken back, and what was signed with older ones can be denied. */
@@ -34,6 +35,11 @@ const Standing = z.object({
     z.object({ Condition: z.object({ DateLessThan: z.object({ "aws:TokenIssueTime": z.iso.datetime() }) }) }),
   ]),
 });
+
+/** With the SDK's client, by the role of the function. */
+export function openRoleSessions(options: Omit<RoleSessionsOptions, "client">): RoleSessions {
+  return roleSessions({ client: new IAMClient(callLimits), ...options });
+}
 
 /**
  * By the policy that AWS describes: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html. Whoever gets new

@@ -6,7 +6,7 @@ import { HostQueues } from "./host-queues.ts";
 import { openPorts } from "./ports.ts";
 import { Tick } from "./tick.ts";
 
-const { ports, queues, sqs, assertTagged } = await openPorts(process.env);
+const { ports, queues, sqs, assertTagged } = openPorts(process.env);
 const { installation, audit, clock } = ports;
 const queuesUrl = process.env.KEYTURN_WORK_QUEUES ?? "";
 const hosts = new HostQueues({ sqs, sns: new SNSClient(callLimits), installation, queuesUrl });

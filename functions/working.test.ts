@@ -33,7 +33,7 @@ function installed(leftMs = 60_000) {
   const take = async (...bodies: readonly string[]) => {
     const Records = bodies.map((body, index) => record(`m${index}`, body));
     const { batchItemFailures } = await takeWork(
-      { ports: memory.ports, queues, begin },
+      { ports: memory.ports, queues, begin, ready: async () => undefined },
       { Records },
       invocation,
     );

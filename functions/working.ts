@@ -10,6 +10,8 @@ export interface Working {
   readonly queues: WorkQueues;
   /** Asks whoever begins rotations here to begin one; false: nobody else does. */
   readonly begin: (ref: string) => Promise<boolean>;
+  /** Nothing begins before. */
+  readonly ready: () => Promise<void>;
 }
 
 /** What runs a function says of this one run of it. */
@@ -49,10 +51,11 @@ export async function takeWork(
 /** Brings a secret as far as it goes in the time that is left, and says where it is then. */
 export async function workOn(
   ref: string,
-  { ports, queues, begin }: Working,
+  { ports, queues, begin, ready }: Working,
   { awsRequestId, getRemainingTimeInMillis }: Invocation,
 ): Promise<string> {
   const { stepDeadlineMs } = managedSecret(ports, ref).policy;
+  await ready();
   const leftMs = getRemainingTimeInMillis() - stepDeadlineMs - recordingMs;
   const until = ports.clock.now() + Math.max(0, leftMs);
   const worked = await reconcile(ref, ports, {

@@ -47,7 +47,7 @@ describe("the package", () => {
     );
     const foreign = packed.filter(
       (path) =>
-        !/^(dist\/(agent|cdk|cli|core|functions|local|manifest|notify|rotators|telemetry)\/.+\.(js|d\.ts)|dist\/bundles\/[a-z-]+\/index\.mjs|dist\/bundles\/[a-z-]+\.map|cli\/[a-z-]+\.mjs|dashboards\/[a-z]+\.(json|yaml)|schemas\/(cli\/)?[a-z-]+\.schema\.json|[^/]+)$/.test(
+        !/^(dist\/(agent|cdk|cli|core|functions|local|manifest|notify|rotators|telemetry)\/.+\.(js|d\.ts)|dist\/bundles\/[a-z-]+\/(index|[A-Z0-9]{8})\.mjs|dist\/bundles\/maps\/[a-z-]+\/(index|[A-Z0-9]{8})\.mjs\.map|cli\/[a-z-]+\.mjs|dashboards\/[a-z]+\.(json|yaml)|schemas\/(cli\/)?[a-z-]+\.schema\.json|[^/]+)$/.test(
           path,
         ),
     );

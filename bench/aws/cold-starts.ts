@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { CreateSecretCommand } from "@aws-sdk/client-secrets-manager";
-import { bundles, writeBundle } from "../../cdk/bundle.ts";
+import { bundles, entryFile, writeBundle } from "../../cdk/bundle.ts";
 import { installed } from "../../integration/aws/install.ts";
 import { strictWorld } from "../../integration/aws/strict-secrets-manager/world.ts";
 import { median } from "../median.ts";
@@ -17,6 +17,7 @@ const credentials = { AWS_ACCESS_KEY_ID: "AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY: "
 
 export interface ColdStart {
   readonly name: string;
+  /** All of its code, whether it is read at the start or when it is needed. */
   readonly bytes: number;
   /** From the start of its process until it can take an invocation, its clients made. */
   readonly ms: number;
@@ -45,7 +46,7 @@ export async function benchColdStarts(): Promise<ColdStarts> {
     const loader = join(import.meta.dirname, "load-function.mjs");
     const script = join(import.meta.dirname, "../../integration/aws/python-function/function.py");
     const pythonMs = () => start([join(python, "bin/python"), script], theirs);
-    const codeOf = (name: string) => join(folder, name, "index.mjs");
+    const codeOf = (name: string) => join(folder, name, entryFile);
     const functionMs = (name: string) => start([process.execPath, loader, codeOf(name)], ours);
     // What is read for the first time comes from the disk.
     await pythonMs();
@@ -59,7 +60,7 @@ export async function benchColdStarts(): Promise<ColdStarts> {
     }
     const functions = [...bundles().keys()].map((name) => ({
       name,
-      bytes: statSync(codeOf(name)).size,
+      bytes: sizeOf(join(folder, name)),
       ms: median(times.map(({ functions: all }) => all.get(name) ?? Number.NaN)),
       ratio: median(times.map(({ functions: all, python: its }) => (all.get(name) ?? Number.NaN) / its)),
     }));
@@ -67,6 +68,11 @@ export async function benchColdStarts(): Promise<ColdStarts> {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Of all its files. */
+function sizeOf(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 }
 
 /** Milliseconds until it says that it is ready. */

@@ -1,11 +1,11 @@
-import type { IAMClient } from "@aws-sdk/client-iam";
-import type { STSClient } from "@aws-sdk/client-sts";
 import { KeyturnError } from "../../core/errors.ts";
 import type { Secret } from "../../core/secret.ts";
 import type { Admin, Context } from "./config.ts";
 import { refusalOf, translate } from "./errors.ts";
+import type { iam } from "./iam.ts";
 
-type Iam = typeof import("@aws-sdk/client-iam");
+type Iam = typeof iam;
+type IAMClient = InstanceType<Iam["IAMClient"]>;
 
 /** What signs a call. */
 export interface Signer {
@@ -17,7 +17,7 @@ export interface Signer {
 /** Calls IAM as the administrator; `doing` names the call in errors. */
 export type CallIam = <Answer>(
   doing: string,
-  call: (iam: IAMClient, sdk: Iam, options: { readonly abortSignal: AbortSignal }) => Promise<Answer>,
+  call: (client: IAMClient, sdk: Iam, options: { readonly abortSignal: AbortSignal }) => Promise<Answer>,
 ) => Promise<Answer>;
 
 /** Who AWS says has signed. */
@@ -30,7 +30,7 @@ export interface Identity {
  * The endpoint is AWS's own, or what the SDK reads from AWS_ENDPOINT_URL.
  */
 export async function administer(context: Context): Promise<CallIam> {
-  const sdk = await import("@aws-sdk/client-iam").catch(missing("@aws-sdk/client-iam"));
+  const { iam: sdk } = await import("./iam.ts").catch(missing("@aws-sdk/client-iam"));
   const { signal } = context;
   const open = (admin: Admin) => {
     const client = new sdk.IAMClient(settings(context, admin));
@@ -57,17 +57,9 @@ export async function administer(context: Context): Promise<CallIam> {
  * the caller knows what it meant.
  */
 export async function whoSigns(credential: Signer, context: Context): Promise<Identity> {
-  const sdk = await import("@aws-sdk/client-sts").catch(missing("@aws-sdk/client-sts"));
-  const client: STSClient = new sdk.STSClient(settings(context, credential));
+  const { askCaller } = await import("./caller.ts").catch(missing("@aws-sdk/client-sts"));
   const { signal } = context;
-  try {
-    const answer = await within(signal, () =>
-      client.send(new sdk.GetCallerIdentityCommand({}), { abortSignal: signal }),
-    );
-    return { arn: answer.Arn ?? "" };
-  } finally {
-    client.destroy();
-  }
+  return { arn: await within(signal, () => askCaller(settings(context, credential), signal)) };
 }
 
 function missing(name: string): () => never {
