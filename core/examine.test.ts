@@ -55,7 +55,7 @@ function world(told: Partial<Rotator> = {}, stored: readonly StoredVersion[] = [
     ...memory.store,
     versions: async () => stored,
     read: async (_, which) => {
-      const version = typeof which === "string" ? "" : which.version;
+      const version = typeof which === "object" && "version" in which ? which.version : "";
       return readable.has(version) ? { ref, version, value: secretOf(version), createdAt: 5 } : undefined;
     },
   };

@@ -110,7 +110,7 @@ test.each<readonly [string, string | undefined, Secret, boolean, readonly string
   const store: Ports["store"] = {
     ...ports.store,
     read: (name, which) => {
-      asked.push(typeof which === "string" ? which : which.version);
+      asked.push(typeof which === "string" ? which : Object.values(which).join());
       return ports.store.read(name, which);
     },
   };

@@ -18,6 +18,12 @@ export interface StoredSecret {
 
 export type Stage = "pending" | "current" | "previous";
 
+/**
+ * Which version of a secret: what holds the stage; the one of that id; or what is pending, as whoever is about to save the candidate of that rotation asks
+ * for it. Of the last a store may leave out a value that has the rotation's id and was not put by its save: saving gives it back.
+ */
+export type Which = Stage | { readonly version: string } | { readonly pendingFor: string };
+
 /** One version of a secret, without its value. */
 export interface StoredVersion {
   readonly version: string;
@@ -36,8 +42,8 @@ export interface SecretStore {
   list(prefix?: string): Promise<readonly string[]>;
   /** Every version that ever had a value, the newest first. */
   versions(ref: string): Promise<readonly StoredVersion[]>;
-  /** The version that holds the stage, or the version of that id. A disabled version reads as absent by stage, and by id. */
-  read(ref: string, which: Stage | { readonly version: string }): Promise<StoredSecret | undefined>;
+  /** A disabled version reads as absent by stage, and by id. */
+  read(ref: string, which: Which): Promise<StoredSecret | undefined>;
   /**
    * Saves the candidate of a rotation and gives back what is saved: the first save of a rotation id wins, a second one
    * returns the first one's value. Refused with `conflict` while another rotation's candidate is pending, and for an id

@@ -178,6 +178,8 @@ export interface Rotator {
   readonly type: string;
   readonly overlap: "both-live" | "cutover";
   readonly needs: Needs;
+  /** Whether the provider makes the next value: one that was made in vain has to be swept. */
+  readonly mints: boolean;
   /** What a config of the type looks like, for those who point at the line that is wrong, or write it down for an editor. */
   readonly config: Schema<unknown>;
   /** What agents read. Secret fields are `secretField()`. */
@@ -249,15 +251,17 @@ export function defineRotator<Config, Credential extends object, Admin>(
       return next === undefined ? undefined : readAdmin(next);
     },
   });
+  const readIfThere = (value: Secret | undefined) => value && readCredential(value);
   const change = (raw: Change<Secret>): Change<Credential> => ({
     pending: readCredential(raw.pending),
-    current: raw.current === undefined ? undefined : readCredential(raw.current),
+    current: readIfThere(raw.current),
   });
 
   return {
     type,
     overlap: definition.overlap,
     needs: definition.needs,
+    mints: definition.sweep !== undefined,
     config: definition.config,
     credential: definition.credential,
     admin: definition.admin,
@@ -274,10 +278,7 @@ export function defineRotator<Config, Credential extends object, Admin>(
     },
     adminFields: (value) => secretsIn(Object(readAdmin(value))),
     create: async (current, context) => {
-      const made = await definition.create(
-        current === undefined ? undefined : readCredential(current),
-        open(context),
-      );
+      const made = await definition.create(readIfThere(current), open(context));
       return new Secret(carryOver(current, revealFields(made)));
     },
     sweep: async (context) => definition.sweep?.(open(context)),
@@ -287,14 +288,13 @@ export function defineRotator<Config, Credential extends object, Admin>(
     refused: async (value, context) => definition.refused(readCredential(value), open(context)),
     usage: async (value, context) => definition.usage?.(readCredential(value), open(context)),
     preflight: async (context, adopting) =>
-      definition.preflight?.(open(context), adopting && readCredential(adopting)) ?? [],
+      definition.preflight?.(open(context), readIfThere(adopting)) ?? [],
     adopt:
       definition.adopt === undefined
         ? undefined
         : async (value, context) => definition.adopt?.(readCredential(value), open(context)),
     inspect: async (context) => definition.inspect?.(open(context)),
-    outline: (current, config) =>
-      definition.outline?.(current === undefined ? undefined : readCredential(current), readConfig(config)),
+    outline: (current, config) => definition.outline?.(readIfThere(current), readConfig(config)),
     cut: cut && ((login, context) => cut(login, open(context))),
   };
 }

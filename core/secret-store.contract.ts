@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { SecretStore, StoredSecret } from "./ports.ts";
+import type { SecretStore, StoredSecret, Which } from "./ports.ts";
 import { Secret } from "./secret.ts";
 
 export interface OpenedStore {
@@ -160,6 +160,30 @@ export function describeSecretStore(
       await expect(store.savePending(ref, "v1", value("again"))).rejects.toMatchObject(conflict);
       expect(await shown("pending")).toBeUndefined();
       expect(await revealed("v1")).not.toBe(value("again").reveal());
+    });
+
+    test("whoever is about to save sees what is pending, and then saves, or is refused as if nobody had looked", async () => {
+      const look = async (id: string) => (await store.read(ref, { pendingFor: id }))?.version;
+      expect(await look("v1")).toBeUndefined();
+      await store.savePending(ref, "v1", value("v1"));
+      expect([await look("v1"), await look("v2")]).toEqual(["v1", "v1"]);
+      await expect(store.savePending(ref, "v2", value("v2"))).rejects.toMatchObject(conflict);
+      await store.promote(ref, "v1", undefined);
+      expect([await look("v1"), await look("v2")]).toEqual([undefined, undefined]);
+      await expect(store.savePending(ref, "v1", value("again"))).rejects.toMatchObject(conflict);
+      // What it has seen may be over by the time it saves.
+      await look("v2");
+      await store.discardPending(ref, "v2");
+      await expect(store.savePending(ref, "v2", value("v2"))).rejects.toMatchObject(conflict);
+      await look("v3");
+      await store.savePending(ref, "v4", value("v4"));
+      await expect(store.savePending(ref, "v3", value("v3"))).rejects.toMatchObject(conflict);
+      expect(await stages()).toEqual({ pending: "v4", current: "v1", previous: undefined });
+      await store.discardPending(ref, "v4");
+      expect(await look("v5")).toBeUndefined();
+      await store.savePending(ref, "v5", value("v5"));
+      expect(await revealed("v5")).toBe(value("v5").reveal());
+      expect(await stages()).toEqual({ pending: "v5", current: "v1", previous: undefined });
     });
 
     test("a discarded candidate is no longer pending, stays readable by its version, and makes room", async () => {
@@ -333,6 +357,12 @@ function renamed(
   };
   const refThere = (name: string): string => there(naming.ref, name);
   const idThere = (id: string): string => there(naming.version, id);
+  const whichThere = (which: Which): Which => {
+    if (typeof which === "string") return which;
+    return "version" in which
+      ? { version: idThere(which.version) }
+      : { pendingFor: idThere(which.pendingFor) };
+  };
   const here = (text: string): string => written.get(text) ?? text;
   const secretHere = <Found extends StoredSecret | undefined>(found: Found): Found =>
     found && { ...found, ref: here(found.ref), version: here(found.version) };
@@ -343,13 +373,7 @@ function renamed(
       list: async (prefix = "") => (await store.list(naming.ref(prefix))).map(here),
       versions: async (name) =>
         (await store.versions(refThere(name))).map((each) => ({ ...each, version: here(each.version) })),
-      read: async (name, which) =>
-        secretHere(
-          await store.read(
-            refThere(name),
-            typeof which === "string" ? which : { version: idThere(which.version) },
-          ),
-        ),
+      read: async (name, which) => secretHere(await store.read(refThere(name), whichThere(which))),
       savePending: async (name, id, saved) =>
         secretHere(await store.savePending(refThere(name), idThere(id), saved)),
       discardPending: (name, id) => store.discardPending(refThere(name), idThere(id)),

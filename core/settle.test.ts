@@ -82,7 +82,7 @@ async function world(given: {
     },
   };
   const read: Ports["store"]["read"] = (name, which) => {
-    const code = typeof which === "string" ? undefined : given.broken?.[which.version];
+    const code = typeof which === "string" ? undefined : given.broken?.[Object.values(which).join()];
     return code === undefined
       ? own.store.read(name, which)
       : Promise.reject(new KeyturnError(code, "it cannot be read"));

@@ -1,6 +1,6 @@
 import { adminOf, otherAdmins } from "./admin.ts";
 import { KeyturnError } from "./errors.ts";
-import type { ManagedSecret, Ports, StoredSecret } from "./ports.ts";
+import type { ManagedSecret, Ports, StoredSecret, Which } from "./ports.ts";
 import type { Rotation, RotationRecord, VersionMark } from "./record.ts";
 import { type Redactor, redactingLog } from "./redact.ts";
 import type { Change, RawContext, Rotator } from "./rotator.ts";
@@ -45,8 +45,8 @@ export async function required(stand: Stand, mark: Pick<VersionMark, "version">)
   return stored;
 }
 
-export async function read(stand: Stand, stage: "pending" | "current"): Promise<StoredSecret | undefined> {
-  const stored = await stand.ports.store.read(stand.record.ref, stage);
+export async function read(stand: Stand, which: Which): Promise<StoredSecret | undefined> {
+  const stored = await stand.ports.store.read(stand.record.ref, which);
   if (stored !== undefined) protect(stand, stored.value);
   return stored;
 }

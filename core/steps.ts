@@ -44,7 +44,8 @@ async function create(stand: Stand, rotation: Rotation): Promise<Outcome> {
   const { ref } = record;
   // Nobody of a rotation that was overtaken can save a candidate from here on.
   for (const version of rotation.aside ?? []) await ports.store.discardPending(ref, version);
-  const found = await read(stand, "pending");
+  // What a provider has made is looked for whoever put it there, for it is not made twice; any other value may be made in vain.
+  const found = await read(stand, rotator.mints ? "pending" : { pendingFor: rotation.id });
   // With the administering login: a store may read both by one call.
   const [current, context] = await Promise.all([
     read(stand, "current"),

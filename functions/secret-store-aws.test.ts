@@ -150,6 +150,21 @@ describe("a rotation that Secrets Manager drives", () => {
     },
   );
 
+  test("is looked at by one call, which the save goes by; what another's function has put there by its id is what is saved", async () => {
+    await rotateTo(v1);
+    await begin(v2);
+    world.server.calls.length = 0;
+    expect(await store.read(ref, { pendingFor: v2 })).toBeUndefined();
+    expect(world.server.counts()).toEqual({ DescribeSecret: 1 });
+    const foreign = { SecretId: ref, ClientRequestToken: v2, SecretString: "{}" };
+    await world.client().send(new PutSecretValueCommand({ ...foreign, VersionStages: ["AWSPENDING"] }));
+    expect(await store.read(ref, { pendingFor: v2 })).toBeUndefined();
+    expect(await store.read(ref, { pendingFor: v3 })).toMatchObject({ version: v2 });
+    expect((await store.savePending(ref, v2, value("v2"))).value.reveal()).toBe("{}");
+    expect(await store.read(ref, { pendingFor: v2 })).toMatchObject({ version: v2 });
+    expect((await labels())?.[v2]).toEqual(expect.arrayContaining(["AWSPENDING", pinOf(v2)]));
+  });
+
   test("is refused by a token that is not its own", async () => {
     await rotateTo(v1);
     await begin(v2);

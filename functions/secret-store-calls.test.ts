@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { CreateSecretCommand, RotateSecretCommand } from "@aws-sdk/client-secrets-manager";
 import { expect, test } from "vitest";
 import { request } from "../core/operate.ts";
@@ -7,6 +8,7 @@ import { rotationOf } from "../core/transition.ts";
 import { strictWorld } from "../integration/aws/strict-secrets-manager/world.ts";
 import { memoryPorts } from "../local/memory-ports.ts";
 import { modelTarget } from "../local/model-target.ts";
+import { readFingerprinter } from "./fingerprinter.ts";
 import { awsSecretStore } from "./secret-store.ts";
 
 const ref = "app/db";
@@ -53,18 +55,18 @@ function calls({ world }: Pick<Awaited<ReturnType<typeof open>>, "world">) {
   return { ...counts, all: Object.values(counts).reduce((sum, count) => sum + count, 0) };
 }
 
-test("a rotation that Keyturn drives makes 11 calls to the store through finish, and 5 to pay the old value", async () => {
+test("a rotation that Keyturn drives makes 10 calls to the store through finish, and 5 to pay the old value", async () => {
   const keyturn = await open();
   await using _ = keyturn.world;
   await keyturn.rotate();
   calls(keyturn);
   await keyturn.until("grace");
   expect(calls(keyturn)).toEqual({
-    GetSecretValue: 6,
+    GetSecretValue: 5,
     DescribeSecret: 2,
     PutSecretValue: 1,
     UpdateSecretVersionStage: 2,
-    all: 11,
+    all: 10,
   });
   await keyturn.until("idle");
   expect(calls(keyturn)).toEqual({
@@ -75,13 +77,16 @@ test("a rotation that Keyturn drives makes 11 calls to the store through finish,
   });
 });
 
-test("a rotation that Secrets Manager drives makes 10 calls to the store through finish, the pin included", async () => {
+test("a rotation that Secrets Manager drives makes 10 calls to the store through finish in a new process, the pin and the keys of fingerprints included", async () => {
   const keyturn = await open();
   await using _ = keyturn.world;
   const { ports, world } = keyturn;
+  const keys = { Name: "keys", SecretString: randomBytes(32).toString("base64") };
+  await world.client().send(new CreateSecretCommand(keys));
   const { record } = await keyturn.rotate();
   const id = rotationOf(record.state)?.id;
   calls(keyturn);
+  await readFingerprinter(world.client(), "keys");
   // The four steps come one by one; the first of them finds everything to do.
   world.service.functions.set(rotator, async ({ Step }) => {
     if (Step === "createSecret") await reconcile(ref, ports, { worker: "w" });
@@ -114,11 +119,11 @@ test("an administering login makes no call more: it comes with the current value
   await keyturn.until("grace");
   expect(calls(keyturn)).toEqual({
     BatchGetSecretValue: 3,
-    GetSecretValue: 3,
+    GetSecretValue: 2,
     DescribeSecret: 2,
     PutSecretValue: 1,
     UpdateSecretVersionStage: 2,
-    all: 11,
+    all: 10,
   });
   await keyturn.until("idle");
   expect(calls(keyturn)).toEqual({

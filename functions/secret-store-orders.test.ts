@@ -16,10 +16,12 @@ const [v1, v2, v3, v4, v5] = ["v1", "v2", "v3", "v4", "v5"].map(idOf) as [
 const value = (text: string) => new Secret(JSON.stringify({ password: text }));
 const conflict = { code: "conflict" };
 
-describe.each<[string, Partial<Strictness>]>([
-  ["removed at once", {}],
-  ["kept", { vanish: "later" }],
-])("with what has no label %s", (_, strictness) => {
+describe.each<[string, string, Partial<Strictness>, boolean]>([
+  ["removed at once", "at once", {}, false],
+  ["removed at once", "by whoever has looked, as a step does", {}, true],
+  ["kept", "at once", { vanish: "later" }, false],
+  ["kept", "by whoever has looked, as a step does", { vanish: "later" }, true],
+])("with what has no label %s, saved %s", (_removed, _saved, strictness, looks) => {
   let world: StrictWorld;
   let names = 0;
   beforeAll(async () => {
@@ -56,8 +58,10 @@ describe.each<[string, Partial<Strictness>]>([
   type Verb = (store: SecretStore, ref: string) => Promise<unknown>;
   const save =
     (id: string, text: string = id): Verb =>
-    (store, ref) =>
-      store.savePending(ref, id, value(text));
+    async (store, ref) => {
+      if (looks) await store.read(ref, { pendingFor: id });
+      return store.savePending(ref, id, value(text));
+    };
   const discard =
     (id: string): Verb =>
     (store, ref) =>

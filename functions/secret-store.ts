@@ -1,6 +1,6 @@
 import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { KeyturnError } from "../core/errors.ts";
-import type { Clock, Log, SecretStore, Stage, StoredVersion } from "../core/ports.ts";
+import type { Clock, Log, SecretStore, StoredVersion, Which } from "../core/ports.ts";
 import type { Secret } from "../core/secret.ts";
 import { type Found, type NewSecret, SecretCalls } from "./secret-calls.ts";
 import { conflict } from "./secret-errors.ts";
@@ -16,6 +16,12 @@ export interface AwsSecretStore {
   readonly create?: NewSecret;
   /** What Secrets Manager gave to the rotation that it drives; it is sent with the value, and shown to nobody. */
   readonly rotationToken?: (ref: string, rotationId: string) => Secret | undefined;
+}
+
+interface Finding {
+  readonly calls: SecretCalls;
+  readonly currents: CurrentReads;
+  readonly writes: SecretWrites;
 }
 
 const labels = { pending: "AWSPENDING", current: "AWSCURRENT", previous: "AWSPREVIOUS" } as const;
@@ -47,7 +53,7 @@ export function awsSecretStore(options: AwsSecretStore): SecretStore {
     },
     versions: async (ref) => versions(calls, named(ref)),
     read: async (ref, which) => {
-      const found = await find({ calls, currents }, named(ref), which);
+      const found = await find({ calls, currents, writes }, named(ref), which);
       return found && { ref, version: found.version, value: found.value, createdAt: found.createdAt };
     },
     savePending: async (ref, rotationId, value) => writes.save(named(ref), identified(rotationId), value),
@@ -59,11 +65,12 @@ export function awsSecretStore(options: AwsSecretStore): SecretStore {
 }
 
 async function find(
-  { calls, currents }: { readonly calls: SecretCalls; readonly currents: CurrentReads },
+  { calls, currents, writes }: Finding,
   ref: string,
-  which: Stage | { readonly version: string },
+  which: Which,
 ): Promise<Found | undefined> {
   if (typeof which !== "string") {
+    if ("pendingFor" in which) return writes.lookToSave(ref, which.pendingFor);
     return isToken(which.version) ? calls.get(ref, { VersionId: which.version }) : undefined;
   }
   const found = await (which === "current"

@@ -4,7 +4,16 @@ import type { Secret } from "../core/secret.ts";
 import type { Found, SecretCalls } from "./secret-calls.ts";
 import { conflict, secretMissing } from "./secret-errors.ts";
 import { makeRoom } from "./secret-room.ts";
-import { baseLabel, baseVersion, discardedOf, noValue, pinOf, type Stages, voidOf } from "./secret-stages.ts";
+import {
+  baseLabel,
+  baseVersion,
+  discardedOf,
+  noValue,
+  pinOf,
+  type Stages,
+  stageOf,
+  voidOf,
+} from "./secret-stages.ts";
 import type { AwsSecretStore } from "./secret-store.ts";
 
 /** Looks again this often when somebody else moved first. */
@@ -14,15 +23,35 @@ const looksMost = 4;
 export class SecretWrites {
   readonly #calls: SecretCalls;
   readonly #options: AwsSecretStore;
+  /** What was seen for the next save of a rotation. It may be old: every move of a save names what it goes by. */
+  readonly #seen = new Map<string, { readonly id: string; readonly stages: Stages }>();
 
   constructor(calls: SecretCalls, options: AwsSecretStore) {
     this.#calls = calls;
     this.#options = options;
   }
 
+  /**
+   * What is pending, but for a value that has the rotation's id and no pin: that is the empty one of a rotation that Secrets Manager has just begun, or
+   * was put by somebody else, and a save finds out. The save that follows needs no look of its own.
+   */
+  async lookToSave(ref: string, id: string): Promise<Found | undefined> {
+    this.#seen.delete(ref);
+    const stages = await this.#calls.describe(ref);
+    if (stages === undefined) return undefined;
+    const { pending } = stages;
+    const found =
+      pending === undefined || (pending === id && !stages.isPinned(id))
+        ? undefined
+        : await this.#valueOf(ref, pending);
+    // What is in the way of a save is seen to first, and then the labels are others.
+    if (found === undefined) this.#seen.set(ref, { id, stages });
+    return found && stageOf(found.version, found.labels) === "pending" ? found : undefined;
+  }
+
   async save(ref: string, id: string, value: Secret): Promise<StoredSecret> {
     return this.#looking(ref, id, async () => {
-      const stages = await this.#begun(ref);
+      const stages = this.#takeSeen(ref, id) ?? (await this.#begun(ref));
       if (stages === undefined) throw secretMissing(ref);
       const from = await this.#roomForPending(ref, id, stages);
       if (stages.isPinned(id)) return this.#resume(ref, id, stages, from);
@@ -40,6 +69,7 @@ export class SecretWrites {
   }
 
   async discard(ref: string, id: string): Promise<void> {
+    this.#seen.delete(ref);
     await this.#looking(ref, id, async () => {
       const stages = await this.#begun(ref);
       if (stages === undefined || stages.wasPromoted(id)) return "done";
@@ -143,6 +173,13 @@ export class SecretWrites {
       if (again?.has(id) !== true) return "closed";
     }
     return (await this.#calls.move(ref, discardedOf(id), id, undefined)) === "lost" ? "lost" : "closed";
+  }
+
+  /** Once: whoever looks again looks at the labels. A secret that has nothing current may have to be begun. */
+  #takeSeen(ref: string, id: string): Stages | undefined {
+    const seen = this.#seen.get(ref);
+    this.#seen.delete(ref);
+    return seen?.id === id && seen.stages.current !== undefined ? seen.stages : undefined;
   }
 
   #valueOf(ref: string, version: string): Promise<Found | undefined> {

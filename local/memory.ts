@@ -58,7 +58,8 @@ export function memorySecretStore(clock: Pick<Clock, "now">): SecretStore {
     },
     async read(ref, which) {
       const { versions, stages, disabled } = shelf(ref);
-      const version = typeof which === "string" ? stages.get(which) : which.version;
+      const held = typeof which === "string" ? stages.get(which) : stages.get("pending");
+      const version = typeof which === "object" && "version" in which ? which.version : held;
       return version === undefined || disabled.has(version) ? undefined : versions.get(version);
     },
     async savePending(ref, rotationId, value) {

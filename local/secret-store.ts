@@ -65,13 +65,14 @@ export function localSecretStore(
     read: async (ref, which) => {
       const { isThere, stored } = await database.read(() => {
         const row =
-          typeof which === "string"
-            ? holderOf(database, ref, which)
-            : versionOf(database, ref, which.version);
+          typeof which === "object" && "version" in which
+            ? versionOf(database, ref, which.version)
+            : holderOf(database, ref, typeof which === "string" ? which : "pending");
         return { isThere: row !== undefined, stored: opened(row) };
       });
       // What a damaged index does not find looks as if it had never been. Nothing is pending most of the time.
-      if (!isThere && which !== "pending" && which !== "previous") await database.assertWhole();
+      const isMostlyThere = which === "current" || (typeof which === "object" && "version" in which);
+      if (!isThere && isMostlyThere) await database.assertWhole();
       return stored;
     },
     savePending: async (ref, rotationId, value) =>

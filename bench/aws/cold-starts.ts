@@ -1,14 +1,11 @@
 import { spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { CreateSecretCommand } from "@aws-sdk/client-secrets-manager";
 import { bundles, entryFile, writeBundle } from "../../cdk/bundle.ts";
 import { installed } from "../../integration/aws/install.ts";
-import { strictWorld } from "../../integration/aws/strict-secrets-manager/world.ts";
 import { median } from "../median.ts";
 
 const rounds = 7;
@@ -31,17 +28,14 @@ export interface ColdStarts {
   readonly pythonMs: number;
 }
 
-/** Every function of an installation, in turns with one in Python. Ours also read what they need for fingerprints, from a server next door. */
+/** Every function of an installation, in turns with one in Python: code is read and clients are made, and nobody is asked anything. */
 export async function benchColdStarts(): Promise<ColdStarts> {
   const python = await installed("python-function");
   const folder = mkdtempSync(join(tmpdir(), "keyturn-bench-cold-"));
   try {
-    await using world = await strictWorld();
-    const keys = { Name: "fingerprints", SecretString: randomBytes(32).toString("base64") };
-    await world.client(region).send(new CreateSecretCommand(keys));
     writeFileSync(join(folder, "keyturn.json"), JSON.stringify(deployment));
     for (const name of bundles().keys()) await writeBundle(name, folder);
-    const ours = environmentOf(world.server.endpoint, join(folder, "keyturn.json"));
+    const ours = environmentOf(join(folder, "keyturn.json"));
     const theirs = { ...credentials, AWS_DEFAULT_REGION: region };
     const loader = join(import.meta.dirname, "load-function.mjs");
     const script = join(import.meta.dirname, "../../integration/aws/python-function/function.py");
@@ -107,7 +101,10 @@ const deployment = {
   secrets: [{ ref: "bench/db", type: "postgres-alternating", config: {}, policy, fleets: ["bench"] }],
 };
 
-function environmentOf(endpoint: string, deployed: string): NodeJS.ProcessEnv {
+/** Nothing listens there. */
+const endpoint = "http://127.0.0.1:9";
+
+function environmentOf(deployed: string): NodeJS.ProcessEnv {
   return {
     ...credentials,
     AWS_REGION: region,
