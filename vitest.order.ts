@@ -25,8 +25,8 @@ export const longIntegrated = [
   ...inFolder("", ["simulation", "faults", "nasty-rotations", "network-messages"]),
   ...inFolder("cli/", ["restored-database", "help"]),
   ...inFolder("", ["faults-run", "network"]),
-  ...inFolder("aws/stack/", ["installation", "fan-out"]),
+  ...inFolder("aws/stack/", ["installation"]),
   ...inFolder("aws/", ["journal"]),
   ...inFolder("aws/stack/", ["cli"]),
-  ...inFolder("aws/installation/", ["refused", "fleet", "rolled", "astray", "import", "order"]),
+  ...inFolder("aws/installation/", ["refused", "fleet", "rolled", "astray", "import", "order", "heard"]),
 ];

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { ListQueuesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { openJournal } from "../../functions/journal.ts";
-import { HostProcesses } from "../../integration/aws/stack/host-processes.ts";
+import { HostProcesses } from "../../integration/aws/installation/host-processes.ts";
 import { median } from "../median.ts";
 import { type AwsStage, adopted, fleet, rotatingFunction } from "./stage.ts";
 

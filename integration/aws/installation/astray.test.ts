@@ -89,9 +89,12 @@ test("events that come twice, late, in another order, or from whoever may not se
   const event = await eventOf(after.version);
   for (const message of [event, old, event]) await publish(message);
   await astray.allUse(after, hostCount);
+  const seen = new Map(astray.processes.seen);
+  for (const message of [event, future, old]) await publish(message);
   await atRest(ref);
   expect([await letsIn(before.value), await letsIn(after.value)]).toEqual([false, true]);
   await astray.allUse(after, hostCount);
+  expect(astray.processes.seen).toEqual(seen);
   const { done, failed } = await astray.processes.queries();
   expect({ failed, isAsked: done > hostCount }).toEqual({ failed: 0, isAsked: true });
   // The host says what it has thrown away, and that is all that it says.

@@ -1,13 +1,15 @@
-import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { DynamoDBClient, GetItemCommand } from "@aws-sdk/client-dynamodb";
 import pg from "pg";
 import { expect } from "vitest";
 import type { AgentState } from "../../../core/fleet.ts";
 import { openJournal } from "../../../functions/journal.ts";
-import { HostProcesses } from "../stack/host-processes.ts";
+import { wakeKey } from "../../../functions/journal-table.ts";
+import { HostProcesses } from "./host-processes.ts";
 import { installation } from "./installation.ts";
 
 const { aws, tables, postgres } = installation;
-const journal = openJournal({ client: new DynamoDBClient(tables), name: "keyturn-shown-journal" });
+const table = { client: new DynamoDBClient(tables), name: "keyturn-shown-journal" };
+const journal = openJournal(table);
 
 /** A value as agents read it. */
 export interface Value {
@@ -15,9 +17,16 @@ export interface Value {
   readonly value: string;
 }
 
+/** What the hosts of a secret's fleets have said last. */
+export function agentsOf(ref: string): Promise<readonly AgentState[]> {
+  return journal.agents(ref);
+}
+
 /** Hosts of the shared installation that log in at the database with what they read, and go on asking it. */
 export class Fleet implements AsyncDisposable {
   readonly processes: HostProcesses;
+  /** For when looks at the secret were ordered because of what hosts said, as far as that was seen. */
+  readonly looks = new Set<string>();
   readonly #ref: string;
   readonly #database: pg.Client;
 
@@ -37,10 +46,6 @@ export class Fleet implements AsyncDisposable {
     return new Fleet(fleet, ref, database);
   }
 
-  agents(): Promise<readonly AgentState[]> {
-    return journal.agents(this.#ref);
-  }
-
   /** Sessions that are open with a value's login, as the server knows them. */
   async sessionsOf({ value }: Value): Promise<number> {
     const asked = "SELECT count(*)::int AS count FROM pg_stat_activity WHERE usename = $1";
@@ -54,7 +59,8 @@ export class Fleet implements AsyncDisposable {
    */
   async allUse(value: Value, hosts: number, left = 0): Promise<void> {
     const stand = async () => {
-      const agents = await this.agents();
+      const agents = await agentsOf(this.#ref);
+      await this.#seeLook();
       return {
         left: agents.filter(({ leaving }) => leaving === true).length,
         using: agents.filter((one) => one.leaving !== true && uses(one, value.version)).length,
@@ -64,6 +70,12 @@ export class Fleet implements AsyncDisposable {
     await expect
       .poll(stand, { timeout: 240_000, interval: 500 })
       .toEqual({ left, using: hosts, sessions: hosts });
+  }
+
+  async #seeLook(): Promise<void> {
+    const asked = { TableName: table.name, Key: { ...wakeKey(this.#ref) }, ConsistentRead: true };
+    const { Item } = await table.client.send(new GetItemCommand(asked));
+    if (Item?.lookAt?.N !== undefined) this.looks.add(Item.lookAt.N);
   }
 
   /** No query of theirs has, of those that were made until now. */
@@ -79,6 +91,6 @@ export class Fleet implements AsyncDisposable {
   }
 }
 
-function uses({ adopted, inUse }: AgentState, version: string): boolean {
+export function uses({ adopted, inUse }: AgentState, version: string): boolean {
   return adopted === version && inUse.every((one) => one === version);
 }

@@ -7,6 +7,8 @@ import { begun, current, letsIn, record, rotateSecret, tick } from "./stage.ts";
 
 const [fleet, ref] = ["web", "fleet/db"];
 const cacheTtlMs = 24_000;
+/** So often a secret is looked at, however many hosts have something to say of it. */
+const lookEveryMs = 5_000;
 /** Each in a process of its own; besides those of one that ends before anything is rotated. */
 const hostCount = 50;
 const leavingCount = 2;
@@ -75,13 +77,17 @@ test("hosts that end say so, and have no session any more", async () => {
   await web.allUse(first, hostCount, leavingCount);
 }, 480_000);
 
-test("RotateSecret, four invocations, an event: all 50 processes adopt and release, nobody waits for who has left, the tick retires, the old value is refused, and no query fails", async () => {
+test("RotateSecret, four invocations, an event: all 50 processes adopt and release, which orders a few looks and not one each, nobody waits for who has left, the tick retires, the old value is refused, and no query fails", async () => {
   const before = await now();
+  expect([...web.looks]).toEqual([]);
+  const begunAt = Date.now();
   const token = randomUUID();
   await rotateSecret(ref, token);
   const after = await now();
   expect(after.version).toBe(token);
   await web.allUse(after, hostCount, leavingCount);
+  expect(web.looks.size).toBeGreaterThan(0);
+  expect(web.looks.size).toBeLessThanOrEqual((Date.now() - begunAt) / lookEveryMs + 1);
   const { median, last } = lagsSince(await since(token));
   console.log(`adoption at ${hostCount} hosts by the event: median ${median} ms, last ${last} ms`);
   // By the pulse alone, which comes at three quarters of the time to live, half of them would have it later.

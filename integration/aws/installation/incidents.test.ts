@@ -7,13 +7,13 @@ import { json } from "node:stream/consumers";
 import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import { GetRolePolicyCommand, IAMClient, ListAccessKeysCommand } from "@aws-sdk/client-iam";
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { GetQueueUrlCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { Secret } from "../../../core/secret.ts";
 import { agentOf } from "../iam-target.ts";
-import { HostProcesses } from "../stack/host-processes.ts";
+import { HostProcesses } from "./host-processes.ts";
 import { installation } from "./installation.ts";
 import { keyturn } from "./keyturn.ts";
+import { putAside } from "./put-aside.ts";
 import { revocableRole, webhookSecret } from "./secrets.ts";
 import { atRest, begun, current, record } from "./stage.ts";
 
@@ -21,7 +21,6 @@ const { aws, iam: account, outputs } = installation;
 const manager = new SecretsManagerClient(aws);
 const bridge = new EventBridgeClient(aws);
 const iam = new IAMClient(account);
-const sqs = new SQSClient(aws);
 const hostCount = 3;
 /** The fixtures' leaked key. */
 const example = "AKIAIOSFODNN7EXAMPLE";
@@ -132,28 +131,10 @@ test("of a session of a role that GuardDuty tells of, all that it signs is denie
   expect(until).toBeLessThanOrEqual(Date.now());
 }, 120_000);
 
-/** What was put aside with one of these in it, by what it is called here: the code and the reason. */
-async function putAside(marks: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
-  const QueueName = "keyturn-shown-incidents-dead";
-  const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName }));
-  const told: Record<string, string> = {};
-  await vi.waitUntil(async () => {
-    // Others' are seen again soon.
-    const look = {
-      QueueUrl,
-      MaxNumberOfMessages: 10,
-      MessageAttributeNames: ["All"],
-      VisibilityTimeout: 1,
-      WaitTimeSeconds: 1,
-    };
-    const { Messages = [] } = await sqs.send(new ReceiveMessageCommand(look));
-    for (const { Body = "", MessageAttributes: attributes } of Messages) {
-      const said = `${attributes?.code?.StringValue}: ${attributes?.reason?.StringValue}`;
-      for (const [name, mark] of Object.entries(marks)) if (Body.includes(mark)) told[name] = said;
-    }
-    return Object.keys(told).length === Object.keys(marks).length;
-  }, within);
-  return told;
+/** Waits until this is why what has the mark in it was put aside. */
+async function isAside(mark: string, why: string): Promise<void> {
+  const reasons = () => putAside("keyturn-shown-incidents-dead", mark);
+  await expect.poll(reasons, { timeout: 60_000, interval: 1_500 }).toEqual([why]);
 }
 
 test("what nobody can carry out is put aside with its reason: a malformed event, and a key that no secret ever had", async () => {
@@ -162,10 +143,11 @@ test("what nobody can carry out is put aside with its reason: a malformed event,
   const eventArn = "arn:aws:health:us-east-1::event/RISK/AWS_RISK_CREDENTIALS_EXPOSED/MALFORMED";
   await happens({ ...envelope, detail: { ...detail, eventArn, affectedEntities: "none" } });
   await happens({ ...envelope, detail });
-  expect(await putAside({ malformed: eventArn, stranger })).toEqual({
-    malformed: "input-invalid: not what it should be: detail.affectedEntities",
-    stranger: `request-refused: a person has to look: AWS Health says AWS_RISK_CREDENTIALS_EXPOSED of ${stranger}, and no secret here has or had this key`,
-  });
+  await isAside(eventArn, "input-invalid: not what it should be: detail.affectedEntities");
+  await isAside(
+    stranger,
+    `request-refused: a person has to look: AWS Health says AWS_RISK_CREDENTIALS_EXPOSED of ${stranger}, and no secret here has or had this key`,
+  );
 }, 240_000);
 
 /** GitHub's alert of that number, as it is delivered to the address of the webhook. LocalStack tells functions' addresses apart by the host that is asked for. */
@@ -201,7 +183,8 @@ test("GitHub's webhook comes by the function's address: what GitHub has signed g
     status: 202,
     message: { message: `secret scanning alert ${genuine} of acme/shop, created` },
   });
-  expect(await putAside({ alert: "acme/shop" })).toEqual({
-    alert: `request-refused: a person has to look: secret scanning alert ${genuine} of acme/shop, created: no GitHub App is here that could ask for the value`,
-  });
+  await isAside(
+    "acme/shop",
+    `request-refused: a person has to look: secret scanning alert ${genuine} of acme/shop, created: no GitHub App is here that could ask for the value`,
+  );
 }, 120_000);

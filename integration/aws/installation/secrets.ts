@@ -43,6 +43,8 @@ export const databases: Secrets["databases"] = {
   "revoked/db": { ...soon, fleets: ["revoked-agents"] },
   "fleet/db": { fleets: ["web"], cacheTtl: "24s", grace: { atLeast: "24s", atMost: "5m" } },
   "rolled/db": { fleets: ["rolled"], cacheTtl: "6s", grace: { atLeast: "30s", atMost: "5m" } },
+  // By its pulse alone a host would have the next value after almost four minutes.
+  "heard/db": { fleets: ["heard"], cacheTtl: "5m", grace: { atLeast: "5m", atMost: "10m" } },
   "astray/db": { fleets: ["astray"], cacheTtl: "8s", grace: { atLeast: "8s", atMost: "5m" } },
   "twice/db": { ...hourly, fleets: ["twice"] },
   "paused/db": hourly,

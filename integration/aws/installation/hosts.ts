@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
-import { connect, type KeyturnClient } from "../../../agent/index.ts";
+import { connect, type HeldSecret, type KeyturnClient } from "../../../agent/index.ts";
 import { createPool, type RotatingPgPool } from "../../../agent/pg.ts";
 
 /**
@@ -14,6 +14,7 @@ const betweenQueriesMs = 250;
 const queries = { done: 0, failed: 0 };
 const pools: RotatingPgPool[] = [];
 const asking: Promise<void>[] = [];
+let held: HeldSecret | undefined;
 let isOver = false;
 
 async function startHost(name: string): Promise<KeyturnClient> {
@@ -65,7 +66,11 @@ const clients = await Promise.all(names.map(startHost));
 for await (const command of createInterface({ input: process.stdin })) {
   const [first] = clients;
   if (command === "count") say({ queries });
-  if (command === "hold") say({ held: (await first?.hold(ref))?.secret.version });
+  if (command === "hold") {
+    held = await first?.hold(ref);
+    say({ held: held?.secret.version });
+  }
+  if (command === "release") await held?.release();
 }
 isOver = true;
 await Promise.all(asking);

@@ -20,7 +20,7 @@ interface Queries {
   readonly failed: number;
 }
 
-/** Processes with hosts of a fleet (`fan-out-hosts.ts`), and what they have said. */
+/** Processes with hosts of a fleet (`hosts.ts`), and what they have said. */
 export class HostProcesses {
   readonly children: ChildProcess[] = [];
   readonly errors: string[] = [];
@@ -36,7 +36,7 @@ export class HostProcesses {
 
   start(prefix: string, count: number): void {
     const { aws, installation, fleet, ref, ca } = this.#where;
-    const script = join(import.meta.dirname, "fan-out-hosts.ts");
+    const script = join(import.meta.dirname, "hosts.ts");
     const told = [installation, fleet, ref, prefix, String(count), ...(ca === undefined ? [] : [ca])];
     const child = spawn(process.execPath, [script, ...told], {
       stdio: ["pipe", "pipe", "pipe"],
