@@ -42,6 +42,13 @@ function answered(code: string, service: string, operation?: string): Breaking {
   };
 }
 
+/** What the role may not read is missing from a batch, and refused where it is asked for by itself. */
+const unreadable: Breaking = async (ref) => {
+  const alone = await answered("AccessDeniedException", "secretsmanager", "GetSecretValue")(ref);
+  const together = await answered("InvalidRequestException", "secretsmanager", "BatchGetSecretValue")(ref);
+  return async () => void (await Promise.all([alone(), together()]));
+};
+
 /** Somebody stores another value. */
 function stored(of: (ref: string) => string, value: string): Breaking {
   return async (ref) => {
@@ -69,7 +76,7 @@ const refusals: readonly Refusal[] = [
   {
     ref: "refused/reading",
     where: "a role that may not read",
-    breaking: answered("AccessDeniedException", "secretsmanager", "GetSecretValue"),
+    breaking: unreadable,
     says: /^role-lacks-rights: .* \(needs secretsmanager:GetSecretValue on .*\. Grant /,
     tells: "undone",
   },
