@@ -99,12 +99,12 @@ export class SecretCalls {
     }
   }
 
-  /** Gives the labels of the version that has the value now; `"lost"` where it has another value already. Names no AWS label: none moves. */
+  /** Gives the labels of the version that has the value now; `"lost"` where it has another value already, and then no label moves. */
   async put(
     ref: string,
     version: string,
     text: string,
-    label: string,
+    labels: readonly string[],
     rotationToken?: Secret,
   ): Promise<readonly string[] | "lost"> {
     try {
@@ -113,7 +113,7 @@ export class SecretCalls {
           SecretId: ref,
           ClientRequestToken: version,
           SecretString: text,
-          VersionStages: [label],
+          VersionStages: [...labels],
           RotationToken: rotationToken?.reveal(),
         }),
       );

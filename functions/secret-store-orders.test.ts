@@ -1,3 +1,4 @@
+import { RotateSecretCommand } from "@aws-sdk/client-secrets-manager";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SecretStore } from "../core/ports.ts";
 import { Secret } from "../core/secret.ts";
@@ -21,6 +22,12 @@ describe.each<[string, string, Partial<Strictness>, boolean]>([
   ["removed at once", "by whoever has looked, as a step does", {}, true],
   ["kept", "at once", { vanish: "later" }, false],
   ["kept", "by whoever has looked, as a step does", { vanish: "later" }, true],
+  [
+    "removed at once, also by a put that does not name it",
+    "as a step does",
+    { putDropsOtherLabels: true },
+    true,
+  ],
 ])("with what has no label %s, saved %s", (_removed, _saved, strictness, looks) => {
   let world: StrictWorld;
   let names = 0;
@@ -71,32 +78,33 @@ describe.each<[string, string, Partial<Strictness>, boolean]>([
     (store, ref) =>
       store.promote(ref, id, expected);
 
-  const meet = (
-    pending: readonly string[],
+  type Judge = (
+    fulfilled: readonly boolean[],
+    outcomes: readonly PromiseSettledResult<unknown>[],
+    store: SecretStore,
+    ref: string,
+  ) => Promise<void>;
+  /** Each verb by a worker of its own. */
+  const scene = (
+    { ref, store }: Awaited<ReturnType<typeof secretWith>>,
     verbs: readonly Verb[],
-    judge: (
-      fulfilled: readonly boolean[],
-      outcomes: readonly PromiseSettledResult<unknown>[],
-      store: SecretStore,
-      ref: string,
-    ) => Promise<void>,
-  ) =>
-    everyOrder(async () => {
-      const { ref, store } = await secretWith(...pending);
-      return {
-        actors: verbs.map((verb, index) => {
-          const { client, store: its } = worker(index + 1);
-          return { client, act: () => verb(its, ref) };
-        }),
-        judge: async (outcomes) => {
-          for (const outcome of outcomes) {
-            if (outcome.status === "rejected") expect(outcome.reason).toMatchObject(conflict);
-          }
-          const fulfilled = outcomes.map(({ status }) => status === "fulfilled");
-          await judge(fulfilled, outcomes, store, ref);
-        },
-      };
-    });
+    judge: Judge,
+  ) => ({
+    actors: verbs.map((verb, index) => {
+      const { client, store: its } = worker(index + 1);
+      return { client, act: () => verb(its, ref) };
+    }),
+    judge: async (outcomes: readonly PromiseSettledResult<unknown>[]) => {
+      for (const outcome of outcomes) {
+        if (outcome.status === "rejected") expect(outcome.reason).toMatchObject(conflict);
+      }
+      const fulfilled = outcomes.map(({ status }) => status === "fulfilled");
+      await judge(fulfilled, outcomes, store, ref);
+    },
+  });
+
+  const meet = (pending: readonly string[], verbs: readonly Verb[], judge: Judge) =>
+    everyOrder(async () => scene(await secretWith(...pending), verbs, judge));
 
   test("two saves of one rotation: both are told the same value", async () => {
     const orders = await meet(
@@ -164,6 +172,49 @@ describe.each<[string, string, Partial<Strictness>, boolean]>([
       expect(discarded).toBe(true);
       expect(await stages(store, ref)).toMatchObject({ pending: saved ? v3 : undefined, current: v1 });
       await expect(store.savePending(ref, v2, value("again"))).rejects.toMatchObject(conflict);
+    });
+  });
+
+  describe("into the empty version of a rotation that Secrets Manager has begun", () => {
+    const rotator = "arn:aws:lambda:eu-west-1:111122223333:function:rotate";
+    /** The secret has v1 current, and AWSPENDING is on v2, which has no value. */
+    const meetBegun = (verbs: readonly Verb[], judge: Judge) =>
+      everyOrder(async () => {
+        const { ref, store } = await secretWith();
+        world.service.functions.set(rotator, async () => undefined);
+        const begin = { SecretId: ref, ClientRequestToken: v2, RotationLambdaARN: rotator };
+        await worker().client.send(new RotateSecretCommand(begin));
+        await world.service.settled();
+        return scene({ ref, store }, verbs, judge);
+      });
+
+    test("two saves: both are told the same value", async () => {
+      const orders = await meetBegun(
+        [save(v2, "one"), save(v2, "two")],
+        async (fulfilled, outcomes, store, ref) => {
+          expect(fulfilled).toEqual([true, true]);
+          const saved = (await store.read(ref, "pending"))?.value.reveal();
+          for (const outcome of outcomes) expect(Object(Object(outcome).value.value).reveal()).toBe(saved);
+          await store.promote(ref, v2, v1);
+          expect(await stages(store, ref)).toEqual({ pending: undefined, current: v2, previous: v1 });
+        },
+      );
+      expect(orders).toBeGreaterThan(5);
+    });
+
+    test("a save, and an emergency that puts the id aside and saves its own: the emergency's is pending, and stays so", async () => {
+      const emergency: Verb = async (store, ref) => {
+        await store.discardPending(ref, v2);
+        return save(v3)(store, ref);
+      };
+      const orders = await meetBegun([save(v2), emergency], async ([, saved], _, store, ref) => {
+        expect(saved).toBe(true);
+        expect(await stages(store, ref)).toMatchObject({ pending: v3, current: v1 });
+        await expect(store.savePending(ref, v2, value("again"))).rejects.toMatchObject(conflict);
+        await store.promote(ref, v3, v1);
+        expect(await stages(store, ref)).toEqual({ pending: undefined, current: v3, previous: v1 });
+      });
+      expect(orders).toBeGreaterThan(10);
     });
   });
 

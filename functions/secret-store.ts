@@ -29,7 +29,8 @@ const labels = { pending: "AWSPENDING", current: "AWSCURRENT", previous: "AWSPRE
 /**
  * Secrets in AWS Secrets Manager, under their own names. A version's id is the request token that it was put with, which is the rotation's id; a
  * value that may be owed has a label of ours, for AWS removes what has none (`secret-stages.ts`). All that moves a label names the
- * version that has it, so that whoever was frozen and goes on later moves nothing that has moved since.
+ * version that has it, so that whoever was frozen and goes on later moves nothing that has moved since. A value that is put into the empty version which
+ * Secrets Manager has begun names AWSPENDING, which is there: that version is closed to values before the label goes elsewhere.
  *
  * `promote` has one window: AWS cannot make a move depend on the label of another version. A promote that was frozen after it looked, and goes on
  * after that very candidate was discarded and while the same version is still current, makes it current. A rotation that has begun to finish

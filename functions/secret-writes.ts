@@ -57,7 +57,9 @@ export class SecretWrites {
       if (stages.isPinned(id)) return this.#resume(ref, id, stages, from);
       await makeRoom(this.#calls, ref, stages, this.#options.log);
       const token = this.#options.rotationToken?.(ref, id);
-      const labels = await this.#calls.put(ref, id, value.reveal(), pinOf(id), token);
+      // AWS does not say what becomes of a label that is not named. This one is named only where it is: an id is closed before it goes from there.
+      const named = stages.holderOf("AWSPENDING") === id ? [pinOf(id), "AWSPENDING"] : [pinOf(id)];
+      const labels = await this.#calls.put(ref, id, value.reveal(), named, token);
       if (labels === "lost") return this.#adopt(ref, id, from);
       // The same value was there already, and what was done with it is over.
       if (!labels.includes(pinOf(id))) throw usedBefore(ref, id);
@@ -115,7 +117,7 @@ export class SecretWrites {
       if (create === undefined) return undefined;
       await this.#calls.create(ref, baseVersion, noValue, create);
     } else if (stages.holderOf("AWSCURRENT") === undefined && !stages.has(baseVersion)) {
-      await this.#calls.put(ref, baseVersion, noValue, baseLabel);
+      await this.#calls.put(ref, baseVersion, noValue, [baseLabel]);
     } else return stages;
     return this.#calls.describe(ref);
   }
@@ -166,7 +168,7 @@ export class SecretWrites {
   async #close(ref: string, id: string, stages: Stages): Promise<"closed" | "lost"> {
     await makeRoom(this.#calls, ref, stages, this.#options.log);
     if (!stages.isPinned(id)) {
-      const labels = await this.#calls.put(ref, id, noValue, voidOf(id));
+      const labels = await this.#calls.put(ref, id, noValue, [voidOf(id)]);
       if (labels !== "lost") return "closed";
       const again = await this.#calls.describe(ref);
       // What has a value and no label has had its time.
