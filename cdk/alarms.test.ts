@@ -308,6 +308,7 @@ describe("of what the functions log", () => {
       hosts: { sweep: async () => [] },
       witness: { sign: async () => ({ root: undefined, isNew: true, parted, accepted: [] }) },
       assertTagged: async () => undefined,
+      assertKeysThere: async () => undefined,
     });
     const lines = await linesOf(() => tick.run());
     expect(lines.length).toBeGreaterThan(0);

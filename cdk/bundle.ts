@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { build } from "esbuild";
 import { rotatorTypes } from "../rotators/registry.ts";
@@ -117,7 +117,11 @@ export async function writeBundle(name: string, folder: string): Promise<void> {
   if (found === undefined) throw new Error(`there is no bundle ${name}`);
   const { files } = await bundle(entryOf(found.entry), found.types, found.without);
   const [code, maps] = [join(folder, name), join(folder, "maps", name)];
-  for (const place of [code, maps]) mkdirSync(place, { recursive: true });
+  for (const place of [code, maps]) {
+    // What an older build has called otherwise is no part of it.
+    rmSync(place, { recursive: true, force: true });
+    mkdirSync(place, { recursive: true });
+  }
   for (const file of files) {
     writeFileSync(join(code, file.name), file.code);
     writeFileSync(join(maps, `${file.name}.map`), file.map);

@@ -379,6 +379,10 @@ describe("functions of Keyturn", () => {
     for (const part of [/^KeyturnTick/, /^KeyturnEnrol/]) {
       expect(allowing(statements(part), "secretsmanager:GetSecretValue")).toEqual([]);
       expect(JSON.stringify(statements(part))).not.toContain("secretsmanager.");
+      const seen = allowing(statements(part), "secretsmanager:DescribeSecret").map(
+        ({ Resource }) => Resource,
+      );
+      expect(seen).toEqual(part.test("KeyturnTick") ? [{ Ref: expect.stringMatching(/Fingerprints/) }] : []);
       expect(actionsOf(statements(part)).filter((action) => /^(iam|sts|lambda):/.test(action))).toEqual([]);
     }
   });

@@ -66,6 +66,8 @@ export function addTick(
         ["sns:Subscribe", "sns:Unsubscribe"],
       ),
       allow(["sqs:ListQueues"], ["*"]),
+      // It sees that they are there, and may not read them.
+      allow(["secretsmanager:DescribeSecret"], [fabric.fingerprints.secretArn]),
       // It looks for the tags that the rights of others go by: names and tags, and no value.
       ...(secretsBy === "tag" ? [allow(["secretsmanager:ListSecrets"], ["*"])] : []),
     ],

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { describe, expect, test } from "vitest";
 import { Keyring } from "../local/keyring.ts";
-import { readFingerprinter } from "./fingerprinter.ts";
+import { assertKeysThere, readFingerprinter } from "./fingerprinter.ts";
 import { answer, refusal, type Scripted, scriptedService } from "./scripted-service.contract.ts";
 
 async function readFrom(said: Scripted) {
@@ -63,5 +63,32 @@ describe("fingerprints by keys in Secrets Manager", () => {
     expect(thrown).toMatchObject({ code });
     expect(inspect(thrown)).toContain("keyturn/fingerprints");
     expect(inspect(thrown, { depth: 9 })).not.toMatch(/canary|AQEB/);
+  });
+});
+
+describe("whether the keys are there", () => {
+  const look = async (said: Scripted) => {
+    await using service = await scriptedService(said);
+    const client = new SecretsManagerClient(service.config);
+    await assertKeysThere(client, "keyturn/fingerprints").finally(() => client.destroy());
+    return service.asked.map(({ operation }) => operation);
+  };
+
+  test("is seen without reading them", async () => {
+    expect(await look(answer({ Name: "keyturn/fingerprints" }))).toEqual(["DescribeSecret"]);
+  });
+
+  test.each([
+    ["gone", refusal("ResourceNotFoundException"), "key-missing", "is not there"],
+    [
+      "to be deleted",
+      answer({ DeletedDate: 1_800_000_000 }),
+      "key-missing",
+      "aws secretsmanager restore-secret",
+    ],
+    ["not to be seen by the role", refusal("AccessDeniedException"), "role-lacks-rights", "looking for"],
+    ["out of reach", "hangs up" as const, "store-unavailable", "looking for"],
+  ])("is told where they are %s", async (_, said, code, words) => {
+    await expect(look(said)).rejects.toMatchObject({ code, message: expect.stringContaining(words) });
   });
 });

@@ -1,4 +1,8 @@
-import { GetSecretValueCommand, type SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import {
+  DescribeSecretCommand,
+  GetSecretValueCommand,
+  type SecretsManagerClient,
+} from "@aws-sdk/client-secrets-manager";
 import { KeyturnError } from "../core/errors.ts";
 import { createFingerprinter, fingerprintKeyOf, parseKey } from "../core/fingerprint.ts";
 import type { Fingerprinter } from "../core/ports.ts";
@@ -14,6 +18,21 @@ export async function readFingerprinter(
   const [newest, ...older] = keysIn(await read(client, secretId), secretId).map(fingerprintKeyOf);
   if (newest === undefined) throw missing(secretId, "holds no key");
   return createFingerprinter([newest, ...older]);
+}
+
+/** Sees that the keys are there, and does not read them. Throws `key-missing` where they are not, or will not be. */
+export async function assertKeysThere(client: SecretsManagerClient, SecretId: string): Promise<void> {
+  const { DeletedDate } = await client
+    .send(new DescribeSecretCommand({ SecretId }))
+    .catch((thrown: unknown) => {
+      if (awsErrorName(thrown) === "ResourceNotFoundException") throw missing(SecretId, "is not there");
+      throw translateAws(thrown, part, `looking for the fingerprint keys in ${SecretId}`);
+    });
+  if (DeletedDate === undefined) return;
+  throw missing(
+    SecretId,
+    `is to be deleted: restore it (aws secretsmanager restore-secret --secret-id ${SecretId})`,
+  );
 }
 
 /**

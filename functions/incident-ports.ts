@@ -68,7 +68,7 @@ export function openIncidents(
   };
   return async (event) => {
     if (!("Records" in event)) return takeWebhook(webhook, event);
-    // Without the keys nothing that has leaked is known: all of it comes again, and nothing is put aside for that.
+    // Without the keys nothing that has leaked is known: all of it comes again, and what has come too often is put aside as it is.
     await ready();
     return takeIncidents(to, event);
   };

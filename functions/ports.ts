@@ -12,7 +12,7 @@ import { openAuditLog } from "./audit-log.ts";
 import { callLimits } from "./call-limits.ts";
 import { named, readDeployed, readEnvironment } from "./environment.ts";
 import { openEventBus } from "./event-bus.ts";
-import { LateFingerprinter, readFingerprinter } from "./fingerprinter.ts";
+import { assertKeysThere, LateFingerprinter, readFingerprinter } from "./fingerprinter.ts";
 import { openJournal } from "./journal.ts";
 import { log } from "./log.ts";
 import { beginNatively, type RotationTokens } from "./native-rotation.ts";
@@ -43,6 +43,8 @@ export interface Installed {
   readonly rotationTokens: RotationTokens;
   /** Reads the keys of fingerprints, once: to be waited for before anything is done that may make one. Throws `key-missing` where they are not there. */
   readonly ready: () => Promise<void>;
+  /** Sees that those keys are there, for whoever has no right to read them. Throws `key-missing`. */
+  readonly assertKeysThere: () => Promise<void>;
 }
 
 const clock: Clock = {
@@ -89,5 +91,6 @@ export function openPorts(environment: NodeJS.ProcessEnv): Installed {
     assertTagged,
     rotationTokens,
     ready: () => fingerprinter.ready(),
+    assertKeysThere: () => assertKeysThere(secrets.client, said.KEYTURN_FINGERPRINTS),
   };
 }

@@ -45,7 +45,7 @@ export class SecretWrites {
         ? undefined
         : await this.#valueOf(ref, pending);
     // What is in the way of a save is seen to first, and then the labels are others.
-    if (found === undefined) this.#seen.set(ref, { id, stages });
+    if (found === undefined && !stages.isPinned(id)) this.#seen.set(ref, { id, stages });
     return found && stageOf(found.version, found.labels) === "pending" ? found : undefined;
   }
 
@@ -57,12 +57,16 @@ export class SecretWrites {
       if (stages.isPinned(id)) return this.#resume(ref, id, stages, from);
       await makeRoom(this.#calls, ref, stages, this.#options.log);
       const token = this.#options.rotationToken?.(ref, id);
-      // AWS does not say what becomes of a label that is not named. This one is named only where it is: an id is closed before it goes from there.
-      const named = stages.holderOf("AWSPENDING") === id ? [pinOf(id), "AWSPENDING"] : [pinOf(id)];
-      const labels = await this.#calls.put(ref, id, value.reveal(), named, token);
+      const labels = await this.#calls.put(
+        ref,
+        id,
+        value.reveal(),
+        withPending(pinOf(id), id, stages),
+        token,
+      );
       if (labels === "lost") return this.#adopt(ref, id, from);
       // The same value was there already, and what was done with it is over.
-      if (!labels.includes(pinOf(id))) throw usedBefore(ref, id);
+      if (!labels.includes(pinOf(id)) || labels.includes(discardedOf(id))) throw usedBefore(ref, id);
       if (!labels.includes("AWSPENDING")) {
         if ((await this.#calls.move(ref, "AWSPENDING", id, from)) === "lost") return undefined;
       }
@@ -168,7 +172,7 @@ export class SecretWrites {
   async #close(ref: string, id: string, stages: Stages): Promise<"closed" | "lost"> {
     await makeRoom(this.#calls, ref, stages, this.#options.log);
     if (!stages.isPinned(id)) {
-      const labels = await this.#calls.put(ref, id, noValue, [voidOf(id)]);
+      const labels = await this.#calls.put(ref, id, noValue, withPending(voidOf(id), id, stages));
       if (labels !== "lost") return "closed";
       const again = await this.#calls.describe(ref);
       // What has a value and no label has had its time.
@@ -195,6 +199,11 @@ export class SecretWrites {
     }
     throw conflict(`others move the labels of ${ref} faster than ${id} can`);
   }
+}
+
+/** AWS does not say what becomes of a label that a put does not name. AWSPENDING is named only where it is: an id is closed before Keyturn moves it away. */
+function withPending(label: string, id: string, stages: Stages): readonly string[] {
+  return stages.holderOf("AWSPENDING") === id ? [label, "AWSPENDING"] : [label];
 }
 
 function usedBefore(ref: string, id: string): KeyturnError {

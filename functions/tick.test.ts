@@ -33,6 +33,7 @@ function ticking() {
       },
     },
     assertTagged: async () => part("tags"),
+    assertKeysThere: async () => part("keys"),
   });
   return { ...memory, tick, done, down };
 }
@@ -40,30 +41,30 @@ function ticking() {
 test("what is due is ordered every minute, and house is kept at the start and once an hour", async () => {
   const { tick, done, clock, ports } = ticking();
   expect(await tick.run()).toEqual({ due: 0 });
-  expect(done.splice(0)).toEqual(["sweep", "sign", "tags"]);
+  expect(done.splice(0)).toEqual(["sweep", "sign", "tags", "keys"]);
   await request(ref, ports, { kind: "rotate", by: "test" });
   clock.advance(60_000);
   expect(await tick.run()).toEqual({ due: 1 });
   expect(done.splice(0)).toEqual([`order ${ref}`, "sweep"]);
   clock.advance(3_600_000);
   await tick.run();
-  expect(done).toEqual([`order ${ref}`, "sweep", "sign", "tags"]);
+  expect(done).toEqual([`order ${ref}`, "sweep", "sign", "tags", "keys"]);
 });
 
-test.each(["sweep", "sign", "tags", `order ${ref}`])(
+test.each(["sweep", "sign", "tags", "keys", `order ${ref}`])(
   "where %s fails, the rest is done, and the run fails",
   async (broken) => {
     const { tick, done, down, ports, lines } = ticking();
     await request(ref, ports, { kind: "rotate", by: "test" });
     down.add(broken);
     await expect(tick.run()).rejects.toThrow(`${broken} is away`);
-    expect(done).toEqual([`order ${ref}`, "sweep", "sign", "tags"]);
+    expect(done).toEqual([`order ${ref}`, "sweep", "sign", "tags", "keys"]);
     expect(lines.join("\n")).toMatch(/^error /m);
     // House that was not kept is kept a minute later, and not an hour.
     down.clear();
     done.splice(0);
     await tick.run();
-    expect(done.includes("sign")).toBe(["sign", "tags"].includes(broken));
+    expect(done.includes("sign")).toBe(["sign", "tags", "keys"].includes(broken));
   },
 );
 
@@ -79,7 +80,7 @@ test("what the manifest has no more is not ordered; what is under way or owed th
       message: expect.stringContaining(`has no more ${ref} (create, 0 debts): deploy it with them`),
     });
   }
-  expect(done).toEqual(["sweep", "sign", "tags", "sweep"]);
+  expect(done).toEqual(["sweep", "sign", "tags", "keys", "sweep"]);
   expect(lines.join("\n")).toMatch(/^error seeing to what the manifest has no more/m);
   expect((await ports.journal.load(ref))?.record.state.phase).toBe("create");
   Object.assign(ports.secrets, { get });
@@ -97,7 +98,7 @@ test("a secret that is at rest may be taken out of the manifest, is due no more,
   const { get } = ports.secrets;
   Object.assign(ports.secrets, { get: () => undefined });
   expect(await tick.run()).toEqual({ due: 0 });
-  expect(done).toEqual(["sweep", "sign", "tags"]);
+  expect(done).toEqual(["sweep", "sign", "tags", "keys"]);
   expect(await ports.journal.due(Number.MAX_SAFE_INTEGER, 9)).toEqual([]);
   Object.assign(ports.secrets, { get });
   clock.advance(3_600_000);

@@ -16,6 +16,8 @@ interface Ticking {
   readonly witness: Pick<AuditWitness, "sign">;
   /** Throws where secrets lack the tags that the functions' rights go by. */
   readonly assertTagged: () => Promise<void>;
+  /** Throws where the keys of fingerprints are not there, or are to be deleted. */
+  readonly assertKeysThere: () => Promise<void>;
 }
 
 /** As many as are ordered in some seconds; the others are due a minute later, too. */
@@ -55,12 +57,13 @@ export class Tick {
   }
 
   #keepHouse(): Promise<readonly unknown[]> {
-    const { ports, witness, assertTagged } = this.#to;
+    const { ports, witness, assertTagged, assertKeysThere } = this.#to;
     return this.#each([
       ["enrolling schedules", () => enrolSchedules(ports)],
       ["forgetting silent agents", () => forgetSilentAgents(ports)],
       ["signing the audit", () => this.#sign(witness)],
       ["looking for the tags of secrets", assertTagged],
+      ["looking for the keys of fingerprints", assertKeysThere],
     ]);
   }
 

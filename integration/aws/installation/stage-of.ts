@@ -16,6 +16,9 @@ import type { RotationRecord } from "../../../core/record.ts";
 import { openJournal } from "../../../functions/journal.ts";
 import type { AwsConfig } from "../aws-config.ts";
 
+/** What PostgreSQL says to a wrong password, and to a login that may not log in. */
+const refusals = ["28P01", "28000"];
+
 interface Deployed {
   readonly aws: AwsConfig;
   readonly tables: AwsConfig;
@@ -41,17 +44,18 @@ export function stageOf({ aws, tables, postgres }: Deployed) {
     return value.startsWith("{") ? { version, value } : undefined;
   }
 
-  /** Whether the database lets that value in. */
+  /** Whether the database lets a value in; whatever else it says than that it does not is thrown. */
   async function letsIn(value: string | undefined): Promise<boolean> {
-    if (value === undefined) return false;
+    if (value === undefined) throw new Error("there is no value to log in with");
     const { username: user, password } = JSON.parse(value);
     const { host, port, ca } = postgres;
     const client = new pg.Client({ host, port, user, password, database: "postgres", ssl: { ca } });
     try {
       await client.connect();
       return true;
-    } catch {
-      return false;
+    } catch (thrown) {
+      if (thrown instanceof pg.DatabaseError && refusals.includes(thrown.code ?? "")) return false;
+      throw thrown;
     } finally {
       await client.end().catch(() => undefined);
     }

@@ -143,7 +143,7 @@ test("the app deploys what its functions want, and they start there", async () =
     new GetQueueUrlCommand({ QueueName: "keyturn-shown-postgres-alternating-work" }),
   );
   expect(`${Environment?.Variables?.KEYTURN_WORK_QUEUES}postgres-alternating-work`).toBe(QueueUrl);
-  // An empty batch: it has read its environment, its deployment and the keys of fingerprints by then.
+  // An empty batch: it has read its environment and its deployment by then.
   expect(await invoke(FunctionName, { Records: [] })).toEqual({
     failed: false,
     answer: { batchItemFailures: [] },

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { CreateTableCommand, DynamoDBClient, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import {
   EventBridgeClient,
@@ -27,6 +28,21 @@ import { createQueue, receive } from "./queues.ts";
 import { rotatingFunction } from "./rotating-function.ts";
 
 const aws = inject("localstack");
+
+test("RotateSecret begins once for a token, as on AWS: asked for again it leaves the value as it is", async () => {
+  const manager = new SecretsManagerClient(aws);
+  const arn = await createFunction("smoke-once", rotatingFunction());
+  const SecretId = "smoke/once";
+  await manager.send(new CreateSecretCommand({ Name: SecretId, SecretString: "first" }));
+  const rotate = { SecretId, RotationLambdaARN: arn, ClientRequestToken: randomUUID() };
+  const first = await manager.send(new RotateSecretCommand(rotate));
+  const again = await manager.send(new RotateSecretCommand(rotate));
+  expect(again.VersionId).toBe(first.VersionId);
+  const current = await manager.send(new GetSecretValueCommand({ SecretId }));
+  expect(current).toMatchObject({ VersionId: rotate.ClientRequestToken, SecretString: "next" });
+  const steps = async () => (await logOf("smoke-once")).filter((line) => line.startsWith("step "));
+  await expect.poll(steps, { timeout: 15_000 }).toHaveLength(4);
+});
 
 test("a rotation invokes the function for each of its four steps, in one process", async () => {
   const manager = new SecretsManagerClient(aws);
