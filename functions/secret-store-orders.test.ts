@@ -259,14 +259,6 @@ describe.each<[string, string, Partial<Strictness>, boolean]>([
       frozen: "a save",
       pending: [],
       verb: save(v2),
-      meanwhile: "another worker saved the same value, and its rotation was undone",
-      others: [save(v2), discard(v2)],
-      end: { pending: undefined, current: v1, previous: undefined },
-    },
-    {
-      frozen: "a save",
-      pending: [],
-      verb: save(v2),
       meanwhile: "its rotation was undone, another went through, and a third is under way",
       others: [discard(v2), anotherRotation, save(v4)],
       end: { pending: v4, current: v3, previous: v1 },
@@ -362,6 +354,30 @@ describe.each<[string, string, Partial<Strictness>, boolean]>([
       expect(await stages(store, ref)).toMatchObject({ pending: undefined, current: v5 });
     }
     expect(boundaries).toBeGreaterThanOrEqual(1);
+  });
+
+  test("what has been saved and discarded since somebody looked is refused to them, be it the same value", async () => {
+    const { ref, store } = await secretWith();
+    const { client, store: its } = worker(1);
+    const { outcome } = await frozenAfter(1, { client, act: () => save(v2)(its, ref) }, async () => {
+      await save(v2)(store, ref);
+      await discard(v2)(store, ref);
+    });
+    expect(outcome).toMatchObject({ status: "rejected", reason: conflict });
+  });
+
+  test("and so is what was half saved when they looked", async () => {
+    const { ref, store } = await secretWith();
+    const { store: its } = worker(1);
+    const { client, store: others } = worker(2);
+    let late: PromiseSettledResult<unknown> | undefined;
+    await frozenAfter(2, { client, act: () => save(v2)(others, ref) }, async () => {
+      expect(await its.read(ref, { pendingFor: v2 })).toBeUndefined();
+      await save(v2)(store, ref);
+      await discard(v2)(store, ref);
+      [late] = await Promise.allSettled([its.savePending(ref, v2, value(v2))]);
+    });
+    expect(late).toMatchObject({ status: "rejected", reason: conflict });
   });
 
   test("of what the store cannot prevent there is one thing: a promote that looked before the very candidate was discarded", async () => {

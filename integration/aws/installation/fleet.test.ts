@@ -12,6 +12,8 @@ const lookEveryMs = 5_000;
 /** Each in a process of its own; besides those of one that ends before anything is rotated. */
 const hostCount = 50;
 const leavingCount = 2;
+/** With all of them at once the processor would have nothing left for the functions that they and others ask. */
+const startedAtOnce = 10;
 
 const sqs = new SQSClient(installation.aws);
 let web: Fleet;
@@ -61,7 +63,11 @@ async function nothingFailed(): Promise<void> {
 
 test("hosts enrol at the installation, each with a queue of its own, and log in with what they read", async () => {
   first = await begun(ref);
-  for (let index = 0; index < hostCount; index += 1) web.processes.start(`p${index}`, 1);
+  for (let started = 0; started < hostCount; ) {
+    for (const end = Math.min(hostCount, started + startedAtOnce); started < end; started += 1)
+      web.processes.start(`p${started}`, 1);
+    await expect.poll(() => web.processes.hosts().length, { timeout: 120_000 }).toBe(started);
+  }
   web.processes.start("leaving", leavingCount);
   const all = hostCount + leavingCount;
   await web.allUse(first, all);
