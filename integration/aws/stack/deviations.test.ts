@@ -49,7 +49,7 @@ describe("Secrets Manager", () => {
     await expect(put(other, "other", "two")).rejects.toMatchObject({ name: "ResourceExistsException" });
   });
 
-  test("takes AWSPENDING from a version that gets its value by another label, where AWS leaves it", async () => {
+  test("takes AWSPENDING from a version that gets its value by another label, of which AWS says nothing", async () => {
     await made();
     const ClientRequestToken = randomUUID();
     const put = (label: string) =>
