@@ -15,8 +15,16 @@ const patient = isPatient
   ? []
   : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
-/** They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. With more of these at once the processor has no rest, and all of it takes longer. */
-const waiting = { isolate: false, sequence: { groupOrder: 1 }, maxWorkers: 4 };
+/**
+ * They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. With more of these at once the processor has no rest, and all of it takes longer;
+ * so it does where each that waits asks an emulator twenty times a second.
+ */
+const waiting = {
+  isolate: false,
+  sequence: { groupOrder: 1 },
+  maxWorkers: 4,
+  expect: { poll: { interval: 500 } },
+};
 
 /** A project's setup runs once before its files, and only if one of them was asked for. */
 export default defineConfig({

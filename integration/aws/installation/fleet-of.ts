@@ -68,7 +68,7 @@ export class Fleet implements AsyncDisposable {
       };
     };
     await expect
-      .poll(stand, { timeout: 240_000, interval: 500 })
+      .poll(stand, { timeout: 240_000, interval: 1_000 })
       .toEqual({ left, using: hosts, sessions: hosts });
   }
 

@@ -20,7 +20,7 @@ import { begun, current, record, rotated } from "./stage.ts";
 const { aws, gate } = installation;
 const [fleet, ref, hostCount] = ["heard", "heard/db", 4];
 /** Less than it takes until a host would read by its pulse. */
-const within = { timeout: 120_000, interval: 250 };
+const within = { timeout: 120_000 };
 const [sqs, bus] = [new SQSClient(aws), new EventBridgeClient(aws)];
 const processes = new HostProcesses({ aws, installation: "shown", fleet, ref });
 const hosts = () => processes.hosts();

@@ -10,7 +10,7 @@ import { createPool, type RotatingPgPool } from "../../../agent/pg.ts";
  */
 const [installation = "", fleet = "", ref = "", prefix = "", count = "0", ca] = process.argv.slice(2);
 const sts = new STSClient();
-const betweenQueriesMs = 250;
+const betweenQueriesMs = 1_000;
 const queries = { done: 0, failed: 0 };
 const pools: RotatingPgPool[] = [];
 const asking: Promise<void>[] = [];

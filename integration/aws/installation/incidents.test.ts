@@ -25,7 +25,7 @@ const hostCount = 3;
 /** The fixtures' leaked key. */
 const example = "AKIAIOSFODNN7EXAMPLE";
 const created = "secret-scanning-alert-created.json";
-const within = { timeout: 60_000, interval: 100 };
+const within = { timeout: 60_000, interval: 500 };
 
 interface Golden {
   readonly source: string;

@@ -138,7 +138,7 @@ const refusals: readonly Refusal[] = [
 /** What a function has written is in its log a little later. */
 async function isLogged(ref: string, said: string | undefined): Promise<void> {
   const isThere = async () => expect((await logOf(ref)).join("\n")).toContain(said);
-  await vi.waitFor(isThere, { timeout: 30_000, interval: 250 });
+  await vi.waitFor(isThere, { timeout: 30_000, interval: 1_000 });
 }
 
 test.concurrent("what is broken is said with what to do, current stays as it is, and the next rotation after it is mended ends", async () => {

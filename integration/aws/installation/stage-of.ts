@@ -142,11 +142,11 @@ function runs(pid: number, name: string): boolean {
   }
 }
 
-/** Looks four times a second; throws if what is waited for has not come to be in time. */
+/** Looks again and again; throws if what is waited for has not come to be in time. */
 async function eventually(what: string, withinMs: number, holds: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + withinMs;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await sleep(250);
+    await sleep(750);
   }
 }
