@@ -84,7 +84,11 @@ const table = {
     remedy: "Correct what the message names; `keyturn init` makes a manifest where there is none.",
   },
   "access-denied": { disposition: "reject", remedy: "Use a token that is enrolled for this secret's fleet." },
-  "key-missing": { disposition: "reject", remedy: "Give the store's key by its file or the environment." },
+  "key-missing": {
+    disposition: "reject",
+    remedy:
+      "Give the store's key by its file or the environment; on AWS, restore the secret with the fingerprint keys.",
+  },
 
   // A person has to look.
   superseded: {
