@@ -16,25 +16,24 @@ const patient = isPatient
   : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
 /**
- * They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. With more of these at once the processor has no rest, and all of it takes longer;
- * so it does where each that waits asks an emulator twenty times a second.
+ * They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. The processor is what all of them wait for: it would be the more
+ * loaded if each that waits asked an emulator twenty times a second.
  */
 const waiting = {
   isolate: false,
   sequence: { groupOrder: 1 },
-  maxWorkers: 4,
+  maxWorkers: 5,
   expect: { poll: { interval: 500 } },
 };
 
-/** A project's setup runs once before its files, and only if one of them was asked for. */
+/** A project's setup runs once before all files, in this order, and only if a file of it was asked for: what takes longest to be there comes first. */
 export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Most of them wait for something: one more than a small machine has cores.
     maxWorkers: 3,
-    // What is deployed in the background is needed last, and is there by then.
-    sequence: { sequencer: fileOrder({ first: longIntegrated, last: [installation] }) },
+    sequence: { sequencer: fileOrder({ first: longIntegrated }) },
     projects: [
       {
         extends: true,
@@ -60,21 +59,21 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: "stack",
+          name: "installation",
           ...waiting,
-          include: [stack],
-          globalSetup: ["canaries/global-setup.ts", "integration/aws/stack/setup.ts"],
+          include: [installation],
+          exclude: [installed, ...patient],
+          globalSetup: ["canaries/global-setup.ts", "integration/aws/installation/setup.ts"],
           setupFiles: "canaries/setup.ts",
         },
       },
       {
         extends: true,
         test: {
-          name: "installation",
+          name: "stack",
           ...waiting,
-          include: [installation],
-          exclude: [installed, ...patient],
-          globalSetup: ["canaries/global-setup.ts", "integration/aws/installation/setup.ts"],
+          include: [stack],
+          globalSetup: ["canaries/global-setup.ts", "integration/aws/stack/setup.ts"],
           setupFiles: "canaries/setup.ts",
         },
       },

@@ -3,8 +3,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import * as z from "zod/mini";
 import { ProcessLook } from "./process-look.ts";
 
-/** A process that lives for 20 ms is still there at one of these looks, and they cost less than a twentieth of a core. */
-const newEveryMs = 4;
+/** A process that lives for 20 ms is still there at one of these looks, and they cost less than a fortieth of a core. */
+const newEveryMs = 8;
 /** What has become another program long after it began. */
 const allEveryMs = 1_000;
 

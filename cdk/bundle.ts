@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { build } from "esbuild";
 import { rotatorTypes } from "../rotators/registry.ts";
@@ -128,10 +128,21 @@ export async function writeBundle(name: string, folder: string): Promise<void> {
   }
 }
 
+/** What an installation of these types deploys. */
+function deployed(types: readonly string[]): readonly string[] {
+  return [...bundles()].flatMap(
+    ([
+      name,
+      {
+        entry,
+        types: [type = ""],
+      },
+    ]) => (entry !== "rotate" || types.includes(type) ? [name] : []),
+  );
+}
+
 if (import.meta.main) {
-  const [folder = join(import.meta.dirname, "../dist/bundles"), ...names] = process.argv.slice(2);
-  const isThere = (name: string) => existsSync(entryOf(bundles().get(name)?.entry ?? ""));
-  for (const name of names.length > 0 ? names : [...bundles().keys()].filter(isThere)) {
-    await writeBundle(name, folder);
-  }
+  const [folder = join(import.meta.dirname, "../dist/bundles"), ...types] = process.argv.slice(2);
+  const names = types.length > 0 ? deployed(types) : [...bundles().keys()];
+  await Promise.all(names.map((name) => writeBundle(name, folder)));
 }

@@ -11,25 +11,36 @@ const built = join(import.meta.dirname, "../bundles");
 const bundler = join(import.meta.dirname, "bundle.ts");
 
 /**
- * The code of Keyturn's own functions, with the files of an installation beside it. Whoever has installed the package finds the bundles in it; a checkout
- * makes them of its sources, each once.
+ * The code of Keyturn's own functions for these credential types, with the files of an installation beside it. Whoever has installed the package finds the
+ * bundles in it; a checkout makes them of its sources, all at once when the first is asked for.
  */
-export function ownCode(files: Readonly<Record<string, string>>): (bundle: string) => Code {
+export function ownCode(
+  types: Iterable<string>,
+  files: Readonly<Record<string, string>>,
+): (bundle: string) => Code {
   const known = new Map<string, Code>();
   let folder: string | undefined;
   return (bundle) => {
     const before = known.get(bundle);
     if (before !== undefined) return before;
-    folder ??= temporaryFolder();
+    folder ??= bundled(types);
     const place = join(folder, bundle);
-    if (existsSync(bundler)) execFileSync(process.execPath, [bundler, folder, bundle], { stdio: "inherit" });
-    else if (existsSync(join(built, bundle))) cpSync(join(built, bundle), place, { recursive: true });
-    else throw new KeyturnError("config-invalid", `this version of Keyturn has no function ${bundle}`);
+    if (existsSync(join(built, bundle)) && !existsSync(place))
+      cpSync(join(built, bundle), place, { recursive: true });
+    if (!existsSync(place))
+      throw new KeyturnError("config-invalid", `this version of Keyturn has no function ${bundle}`);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(place, name), text);
     const code = Code.fromAsset(place);
     known.set(bundle, code);
     return code;
   };
+}
+
+/** A folder, and in a checkout the bundles in it. */
+function bundled(types: Iterable<string>): string {
+  const folder = temporaryFolder();
+  if (existsSync(bundler)) execFileSync(process.execPath, [bundler, folder, ...types], { stdio: "inherit" });
+  return folder;
 }
 
 /** Gone when this process ends: the CDK has copied what was in it by then. */

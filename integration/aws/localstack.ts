@@ -84,6 +84,8 @@ function settings(own: string, folder: string, port: number, dynamodbPort: numbe
     LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC: "1",
     // Nobody reads them, and each message would be counted by several calls.
     SQS_DISABLE_CLOUDWATCH_METRICS: "1",
+    // What it asks itself it asks without a wire between: that is about as much as it is asked by others.
+    IN_MEMORY_CLIENT: "1",
     // Everything that it writes is in the folder that goes with it.
     FILESYSTEM_ROOT: join(own, "root"),
     CONFIG_DIR: join(own, "config"),

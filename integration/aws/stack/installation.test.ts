@@ -32,6 +32,8 @@ const app = {
   stack: "keyturn-shown",
   context: { manifest: join(folder, "keyturn.yaml"), terminationProtection: "false", auditDays: "1" },
   assembly: join(folder, "cloud-assembly"),
+  // The installation that others share is the same app.
+  isLookedOver: false,
 };
 const manager = new SecretsManagerClient(aws);
 const sqs = new SQSClient(aws);
