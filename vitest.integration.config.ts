@@ -13,7 +13,7 @@ const stack = "integration/aws/stack/**/*.test.ts";
 const installation = "integration/aws/installation/**/*.test.ts";
 const patient = isPatient
   ? []
-  : ["faults", "outages"].map((name) => `integration/aws/installation/${name}.test.ts`);
+  : ["faults", "outages", "untagged"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
 /**
  * They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. The processor is what all of them wait for: it would be the more

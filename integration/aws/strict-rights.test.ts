@@ -270,37 +270,73 @@ describe("a gate", () => {
     return rights;
   };
 
-  test("lets through what the role allows", () => {
+  test("lets through what the role allows", async () => {
     const rights = gate([policy({ Resource: secret("app/db-??????") })]);
-    expect(rights.refusal(call, "/", body("app/db"))).toBeUndefined();
+    expect(await rights.judge(call, "/", body("app/db"))).toEqual({});
     rights.assertNoneLacking();
   });
 
-  test("lets everybody in until it is told the roles, and then those alone", () => {
+  test("lets everybody in until it is told the roles, and then those alone", async () => {
     const unlimited = new GateRights();
-    expect(unlimited.refusal(call, "/", body("app/db"))).toBeUndefined();
+    expect(await unlimited.judge(call, "/", body("app/db"))).toEqual({});
     const rights = gate([policy({})]);
     for (const by of ["somebody", ""]) {
-      expect(rights.refusal({ ...call, by }, "/", body("app/db"))).toBe(
-        `a call by "${by}", which is none of the functions`,
-      );
+      expect(await rights.judge({ ...call, by }, "/", body("app/db"))).toEqual({
+        refusal: `a call by "${by}", which is none of the functions`,
+      });
     }
     expect(() => rights.assertNoneLacking()).toThrow("somebody");
     const none = { roles: new Map(), secretArns: new Map() };
     expect(() => unlimited.limitTo(none)).toThrow("no function is there");
   });
 
-  test("refuses anything else in AWS's words, and tells it in the end, once", () => {
+  test("refuses anything else in AWS's words, and tells it in the end, once, or whoever looks for it", async () => {
     const rights = gate([policy({ Resource: secret("app/db-??????") })]);
-    const why = `User: keyturn-rotate is not authorized to perform: ${read} on resource: ${secret("other-AbCdEf")} because no identity-based policy allows the ${read} action`;
-    expect(rights.refusal(call, "/", body("other"))).toBe(why);
-    expect(rights.refusal(call, "/", body("other"))).toBe(why);
-    expect(() => rights.assertNoneLacking()).toThrow(new Error(why));
+    const refusal = `User: keyturn-rotate is not authorized to perform: ${read} on resource: ${secret("other-AbCdEf")} because no identity-based policy allows the ${read} action`;
+    expect(await rights.judge(call, "/", body("other"))).toEqual({ refusal });
+    expect(await rights.judge(call, "/", body("other"))).toEqual({ refusal });
+    expect(() => rights.assertNoneLacking()).toThrow(new Error(refusal));
+    expect(rights.take("something else")).toEqual([]);
+    expect(rights.take("secret:other-")).toEqual([refusal]);
+    rights.assertNoneLacking();
   });
 
-  test("refuses what nobody has looked up", () => {
+  test("refuses what nobody has looked up", async () => {
     const rights = gate([policy({ Action: "*" })]);
-    expect(rights.refusal({ ...call, service: "kinesis" }, "/", "{}")).toContain("nobody has looked up");
+    const { refusal } = await rights.judge({ ...call, service: "kinesis" }, "/", "{}");
+    expect(refusal).toContain("nobody has looked up");
     expect(() => rights.assertNoneLacking()).toThrow("nobody has looked up");
+  });
+
+  test("asks for several secrets that the role may read, and not for the others", async () => {
+    const rights = gate([
+      policy({ Resource: secret("app/*") }),
+      policy({ Action: "secretsmanager:BatchGetSecretValue" }),
+    ]);
+    const together = { ...call, operation: "BatchGetSecretValue" };
+    const asking = (...ids: readonly string[]) => JSON.stringify({ SecretIdList: ids });
+    expect(await rights.judge(together, "/", asking("app/db", "app/x"))).toEqual({});
+    expect(await rights.judge(together, "/", asking("app/db", "other"))).toEqual({
+      instead: asking("app/db"),
+    });
+    expect(rights.take("secret:other-")).toHaveLength(1);
+    rights.assertNoneLacking();
+    const { refusal } = await rights.judge(together, "/", asking("other"));
+    expect(refusal).toContain(`perform: ${read} on resource: ${secret("other-AbCdEf")}`);
+  });
+
+  test("goes by what a secret bears at that moment, where a role's rights do", async () => {
+    const Condition = { StringEquals: { "aws:ResourceTag/keyturn:type": ["model"] } };
+    const rights = new GateRights();
+    const borne = new Map([["keyturn:type", "model"]]);
+    rights.limitTo({
+      roles: new Map([["keyturn-rotate", new StrictRights([policy({ Condition })])]]),
+      secretArns: new Map(),
+      tagsOf: async (arn) => (arn === secret("app/db-AbCdEf") ? Object.fromEntries(borne) : {}),
+    });
+    expect(await rights.judge(call, "/", body("app/db"))).toEqual({});
+    expect(await rights.judge(call, "/", body("app/x"))).toHaveProperty("refusal");
+    borne.set("keyturn:type", "other");
+    expect(await rights.judge(call, "/", body("app/db"))).toHaveProperty("refusal");
   });
 });

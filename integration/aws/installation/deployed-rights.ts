@@ -7,7 +7,12 @@ import {
   ListRolePoliciesCommand,
 } from "@aws-sdk/client-iam";
 import { LambdaClient, paginateListFunctions } from "@aws-sdk/client-lambda";
-import { paginateListSecrets, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import {
+  DescribeSecretCommand,
+  paginateListSecrets,
+  ResourceNotFoundException,
+  SecretsManagerClient,
+} from "@aws-sdk/client-secrets-manager";
 import type { SecretArns } from "../asked-rights.ts";
 import type { AwsConfig } from "../aws-config.ts";
 import { StrictRights } from "../strict-rights.ts";
@@ -16,11 +21,25 @@ export interface DeployedRights {
   /** What each function may do, by its name: the policies of its role, as CloudFormation has made them. */
   readonly roles: ReadonlyMap<string, StrictRights>;
   readonly secretArns: SecretArns;
+  /** What a secret bears, by its ARN; undefined where rights go by names. */
+  readonly tagsOf?: ((arn: string) => Promise<Readonly<Record<string, string>>>) | undefined;
 }
 
-export async function deployedRights(aws: AwsConfig): Promise<DeployedRights> {
+export async function deployedRights(aws: AwsConfig, secretsBy: "name" | "tag"): Promise<DeployedRights> {
   const [roles, secretArns] = await Promise.all([rolesOf(aws), arnsOf(aws)]);
-  return { roles, secretArns };
+  return { roles, secretArns, tagsOf: secretsBy === "tag" ? tagsBy(aws) : undefined };
+}
+
+function tagsBy(aws: AwsConfig): NonNullable<DeployedRights["tagsOf"]> {
+  const client = new SecretsManagerClient(aws);
+  return async (SecretId) => {
+    const found = await client.send(new DescribeSecretCommand({ SecretId })).catch((thrown: unknown) => {
+      // One that is not there bears nothing.
+      if (thrown instanceof ResourceNotFoundException) return undefined;
+      throw thrown;
+    });
+    return Object.fromEntries((found?.Tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value]));
+  };
 }
 
 async function arnsOf(aws: AwsConfig): Promise<SecretArns> {

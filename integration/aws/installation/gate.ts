@@ -12,7 +12,7 @@ import { outages, type TcpProxy } from "../../tcp-proxy.ts";
 import type { AwsConfig } from "../aws-config.ts";
 import { deny, GateRights } from "./gate-rights.ts";
 import { GateRules } from "./gate-rules.ts";
-import { operationOf } from "./operation.ts";
+import { type Call, operationOf } from "./operation.ts";
 
 /** Stands before an emulator for the functions alone. When it ends it throws where a function has lacked a right. Tests steer it by HTTP (steering.ts), for it runs where they do not. */
 export interface Gate extends AsyncDisposable {
@@ -32,6 +32,8 @@ const ToWire = z.union([
   z.strictObject({ wire: z.string(), act: z.enum(["heal", "calm", "isSilent", "port"]) }),
 ]);
 
+const Refused = z.strictObject({ about: z.string() });
+
 /** `wires` lead to databases; they are steered by the same way. */
 export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<Gate> {
   const rules = new GateRules();
@@ -47,11 +49,17 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
     if (!url.startsWith(steeringPath)) return pass(asked, answer, body);
     const what = url.slice(steeringPath.length);
     const said: unknown = JSON.parse(String(body));
-    const [status, told] = await (what === "wire" ? steerWire(said) : rules.steer(what, said)).then(
+    const [status, told] = await steer(what, said).then(
       (result) => [200, result ?? null] as const,
       (failure: unknown) => [400, String(failure)] as const,
     );
     answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(told));
+  }
+
+  async function steer(what: string, said: unknown): Promise<unknown> {
+    if (what === "wire") return steerWire(said);
+    if (what === "refused") return rights.take(Refused.parse(said).about);
+    return rules.steer(what, said);
   }
 
   async function steerWire(said: unknown): Promise<unknown> {
@@ -66,8 +74,8 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
   async function pass(asked: IncomingMessage, answer: ServerResponse, body: Buffer): Promise<void> {
     const said = body.toString("latin1");
     const call = operationOf(asked, said);
-    const refusal = rights.refusal(call, asked.url ?? "/", body.toString());
-    if (refusal !== undefined) return deny(answer, call, refusal);
+    const judged = await rights.judge(call, asked.url ?? "/", body.toString());
+    if (judged.refusal !== undefined) return deny(answer, call, judged.refusal);
     const gone = once(answer, "close").then(() => "gone" as const);
     const before = await rules.meet(call, said, "request", gone);
     if (before === "gone" || before === "lose") return void asked.socket.destroy();
@@ -77,14 +85,7 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
       answer.writeHead(status, headers).end(JSON.stringify({ __type: code, message }));
       return;
     }
-    if (onward === undefined) throw new Error("the gate leads nowhere yet");
-    const { method, url: path } = asked;
-    const isForTables = call.service === "dynamodb";
-    const { hostname: host, port } = new URL((isForTables ? onward.tables : onward.others).endpoint);
-    const headers = isForTables ? byKey(asked.headers, onward.tables.credentials.accessKeyId) : asked.headers;
-    const reply = await new Promise<IncomingMessage>((resolve, reject) => {
-      request({ host, port, method, path, headers }, resolve).on("error", reject).end(body);
-    });
+    const reply = await ask(asked, call, judged.instead ?? body);
     const after = await rules.meet(call, said, "reply", gone);
     if (after === "gone" || after === "lose") {
       reply.resume();
@@ -92,6 +93,19 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
     }
     answer.writeHead(reply.statusCode ?? 500, reply.headers);
     reply.pipe(answer);
+  }
+
+  /** What it is asked goes on to an emulator, or something else instead of it. */
+  function ask(asked: IncomingMessage, call: Call, body: Buffer | string): Promise<IncomingMessage> {
+    if (onward === undefined) throw new Error("the gate leads nowhere yet");
+    const { method, url: path } = asked;
+    const isForTables = call.service === "dynamodb";
+    const { hostname: host, port } = new URL((isForTables ? onward.tables : onward.others).endpoint);
+    const by = isForTables ? byKey(asked.headers, onward.tables.credentials.accessKeyId) : asked.headers;
+    const headers = typeof body === "string" ? { ...by, "content-length": Buffer.byteLength(body) } : by;
+    return new Promise((resolve, reject) => {
+      request({ host, port, method, path, headers }, resolve).on("error", reject).end(body);
+    });
   }
 
   server.listen(0, "127.0.0.1");

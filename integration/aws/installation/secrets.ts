@@ -35,7 +35,14 @@ const patient: Secrets["databases"] = {
   ...each("restarted", 4),
   ...each("frozen", 4),
   ...named("away", ["set", "grace"], hourly),
+  "untagged/db": soon,
 };
+
+/**
+ * What the functions' rights on secrets go by. By names, as they do where nobody says otherwise; where there is patience they go by tags, so that both are held to
+ * what the functions do.
+ */
+export const secretsBy = isPatient ? "tag" : "name";
 
 /** The databases' secrets of the installation. Each test has secrets of its own, with a role and a way to the server of their own. */
 export const databases: Secrets["databases"] = {

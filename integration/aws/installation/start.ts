@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { stringify } from "yaml";
+import { tagsOf } from "../../../functions/secret-tags.ts";
 import { type PostgresServer, startPostgres } from "../../postgres-server.ts";
 import { createTarget, type PostgresTarget } from "../../postgres-target.ts";
 import { startProxy, type TcpProxy } from "../../tcp-proxy.ts";
@@ -15,7 +16,7 @@ import { keepLeftBehind } from "../stack/left-behind.ts";
 import { deployedRights } from "./deployed-rights.ts";
 import { type Gate, startGate } from "./gate.ts";
 import { makeRole, makeUser } from "./iam-user.ts";
-import { adminOf, revocableRole, type Secrets, webhookSecret } from "./secrets.ts";
+import { adminOf, revocableRole, type Secrets, secretsBy, webhookSecret } from "./secrets.ts";
 
 /** The app, deployed as a person deploys it, with all that it works with. */
 export interface Installation {
@@ -50,7 +51,7 @@ export async function startInstallation(
   const folder = mkdtempSync(join(tmpdir(), "keyturn-installation-"));
   stack.defer(() => rmSync(folder, { recursive: true }));
   const manifest = join(folder, "keyturn.yaml");
-  const stores = { shown: { aws: { account: "000000000000", region: aws.region } } };
+  const stores = { shown: { aws: { account: "000000000000", region: aws.region, secretsBy } } };
   const made = await makeSecrets({ aws, iam }, secrets, targets, wires);
   writeFileSync(manifest, stringify({ stores, secrets: made }));
   const context = {
@@ -59,7 +60,7 @@ export async function startInstallation(
   };
   const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
   const outputs = await deploy(aws, app, over);
-  gate.limitTo(await deployedRights(aws));
+  gate.limitTo(await deployedRights(aws, secretsBy));
   return { aws, tables, iam, gate: gate.endpoint, manifest, outputs, postgres, wires };
 }
 
@@ -110,7 +111,11 @@ async function makeSecrets(
 ): Promise<object> {
   const manager = new SecretsManagerClient(aws);
   const add = async (ref: string, type: string, config: object, admin: string, said: object) => {
-    await manager.send(new CreateSecretCommand({ Name: ref }));
+    const Tags = Object.entries(tagsOf("shown", { ref, type, tenant: undefined })).map(([Key, Value]) => ({
+      Key,
+      Value,
+    }));
+    await manager.send(new CreateSecretCommand({ Name: ref, Tags }));
     await manager.send(new CreateSecretCommand({ Name: adminOf(ref), SecretString: admin }));
     return {
       [ref]: { store: "shown", type, config, admin: { secret: adminOf(ref) }, ...said },

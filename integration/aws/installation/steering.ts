@@ -40,6 +40,11 @@ export async function stand(rule: z.input<typeof Rule>): Promise<Standing> {
 /** The calls that functions have made since a moment. */
 export const callsSince = (since: number) => callsThrough(gate, since);
 
+/** What was refused because a role lacked a right, and names this; the run does not fail by it any more. */
+export async function refusedAbout(about: string): Promise<readonly string[]> {
+  return z.array(z.string()).parse(await say("refused", { about }));
+}
+
 /** The way to the database of one secret. */
 export function wireOf(ref: string) {
   const wire = (said: object) => say("wire", { wire: ref, ...said });
