@@ -16,8 +16,8 @@ const patient = isPatient
   : ["faults", "outages", "untagged"].map((name) => `integration/aws/installation/${name}.test.ts`);
 const installed = "**/node_modules/**";
 /**
- * They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. The processor is what all of them wait for: it would be the more
- * loaded if each that waits asked an emulator twenty times a second.
+ * They come after what has nothing to do with AWS, and many files have one process: the clients of AWS take long to load. What all of them wait for is the processor: who waits for anything else
+ * asks for it twice a second, and not twenty times.
  */
 const waiting = {
   isolate: false,
@@ -26,7 +26,7 @@ const waiting = {
   expect: { poll: { interval: 500 } },
 };
 
-/** A project's setup runs once before all files, in this order, and only if a file of it was asked for: what takes longest to be there comes first. */
+/** A project's setup runs once before all files, and only if one of its own was asked for. */
 export default defineConfig({
   test: {
     testTimeout: 60_000,

@@ -128,21 +128,9 @@ export async function writeBundle(name: string, folder: string): Promise<void> {
   }
 }
 
-/** What an installation of these types deploys. */
-function deployed(types: readonly string[]): readonly string[] {
-  return [...bundles()].flatMap(
-    ([
-      name,
-      {
-        entry,
-        types: [type = ""],
-      },
-    ]) => (entry !== "rotate" || types.includes(type) ? [name] : []),
-  );
-}
-
 if (import.meta.main) {
   const [folder = join(import.meta.dirname, "../dist/bundles"), ...types] = process.argv.slice(2);
-  const names = types.length > 0 ? deployed(types) : [...bundles().keys()];
-  await Promise.all(names.map((name) => writeBundle(name, folder)));
+  // Of no types named: what an installation of all of them has.
+  const names = bundles(types.length > 0 ? types : rotatorTypes).keys();
+  await Promise.all([...names].map((name) => writeBundle(name, folder)));
 }

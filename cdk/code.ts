@@ -15,7 +15,7 @@ const bundler = join(import.meta.dirname, "bundle.ts");
  * bundles in it; a checkout makes them of its sources, all at once when the first is asked for.
  */
 export function ownCode(
-  types: Iterable<string>,
+  types: readonly string[],
   files: Readonly<Record<string, string>>,
 ): (bundle: string) => Code {
   const known = new Map<string, Code>();
@@ -25,7 +25,7 @@ export function ownCode(
     if (before !== undefined) return before;
     folder ??= bundled(types);
     const place = join(folder, bundle);
-    if (existsSync(join(built, bundle)) && !existsSync(place))
+    if (!existsSync(place) && existsSync(join(built, bundle)))
       cpSync(join(built, bundle), place, { recursive: true });
     if (!existsSync(place))
       throw new KeyturnError("config-invalid", `this version of Keyturn has no function ${bundle}`);
@@ -37,7 +37,7 @@ export function ownCode(
 }
 
 /** A folder, and in a checkout the bundles in it. */
-function bundled(types: Iterable<string>): string {
+function bundled(types: readonly string[]): string {
   const folder = temporaryFolder();
   if (existsSync(bundler)) execFileSync(process.execPath, [bundler, folder, ...types], { stdio: "inherit" });
   return folder;

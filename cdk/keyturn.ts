@@ -82,7 +82,7 @@ export class Keyturn extends Construct {
     const roles = rolesOf(this, plan, props.accounts ?? {});
     const fabric = new Fabric(this, "Fabric", {
       names,
-      code: props.code ?? ownCode(types.keys(), plan.files),
+      code: props.code ?? ownCode([...types.keys()], plan.files),
       network: props.network,
       logRetention: props.logRetention ?? RetentionDays.THREE_MONTHS,
       auditRetention: props.auditRetention ?? Duration.days(365),

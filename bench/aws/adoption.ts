@@ -19,12 +19,12 @@ export interface Adoption {
 
 /** A rotation of a secret that hosts read, each with a queue of its own, by the fan-out as it is deployed. */
 export async function benchAdoption({ installation, hands, callsSince }: AwsStage): Promise<Adoption> {
-  const { aws } = installation;
+  const { aws, hosts: script } = installation;
   const hosts = processCount * hostsEach;
   await hands.begun(adopted);
   const journal = openJournal({ client: new DynamoDBClient(aws), name: "keyturn-shown-journal" });
   const sqs = new SQSClient(aws);
-  const processes = new HostProcesses({ aws, installation: "shown", fleet, ref: adopted });
+  const processes = new HostProcesses({ aws, script, installation: "shown", fleet, ref: adopted });
   const until = async (what: string, isThere: () => Promise<number>) => {
     const end = Date.now() + patienceMs;
     for (let count = await isThere(); count < hosts; count = await isThere()) {

@@ -20,13 +20,13 @@ interface CdkApp {
   readonly context?: Readonly<Record<string, string>>;
   /** Where its assembly is kept, so that it is destroyed as it was deployed last, and not made once more for that. */
   readonly assembly?: string;
-  /** Whether the CDK looks over what it has made by rules of its own. It does so at each deployment unless told otherwise, and takes longer for it than for all else. */
-  readonly isLookedOver?: boolean;
+  /** Whether the CDK validates what it has made by rules of its own. It does so at each deployment unless told otherwise, and takes longer for it than for all else. */
+  readonly isValidated?: boolean;
 }
 
 interface Running {
   readonly isAway?: boolean;
-  readonly isLookedOver?: boolean | undefined;
+  readonly isValidated?: boolean | undefined;
   readonly over?: AbortSignal | undefined;
 }
 
@@ -46,7 +46,7 @@ export async function deploy(config: AwsConfig, app: CdkApp, over?: AbortSignal)
     ...["deploy", app.stack, ...appOptions(app, folder)],
     ...["--require-approval=never", `--outputs-file=${join(folder, outputsName)}`],
   ];
-  const outputs = await cdk(config, words, { over, isLookedOver: app.isLookedOver });
+  const outputs = await cdk(config, words, { over, isValidated: app.isValidated });
   return OutputsFile.parse(JSON.parse(outputs))[app.stack] ?? {};
 }
 
@@ -105,7 +105,7 @@ async function isBootstrapped(config: AwsConfig): Promise<boolean> {
 async function cdk(
   config: AwsConfig,
   words: (folder: string) => readonly string[],
-  { isAway = false, isLookedOver = true, over }: Running = {},
+  { isAway = false, isValidated = true, over }: Running = {},
 ): Promise<string> {
   over?.throwIfAborted();
   const folder = await mkdtemp(join(tmpdir(), "keyturn-cdk-"));
@@ -113,7 +113,7 @@ async function cdk(
   const output = openSync(logPath, "a");
   try {
     const command = [join(checkout, "node_modules/.bin/cdk"), ...words(folder), ...quiet];
-    const env = { ...environment(config, folder), CDK_VALIDATION: String(isLookedOver) };
+    const env = { ...environment(config, folder), CDK_VALIDATION: String(isValidated) };
     const where = { folder: isAway ? folder : checkout, output, env };
     const running = startGuarded(command, where);
     const end = () => void running.end();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { rightsAsked } from "./asked-rights.ts";
-import { GateRights } from "./installation/gate-rights.ts";
+import { GateRights, withErrors, withoutWithheld } from "./installation/gate-rights.ts";
 import { type Asked, StrictRights } from "./strict-rights.ts";
 
 const secret = (name: string) => `arn:aws:secretsmanager:us-east-1:000000000000:secret:${name}`;
@@ -308,21 +308,33 @@ describe("a gate", () => {
     expect(() => rights.assertNoneLacking()).toThrow("nobody has looked up");
   });
 
-  test("asks for several secrets that the role may read, and not for the others", async () => {
+  test("withholds of several secrets those that the role may not read, and names them as AWS does", async () => {
     const rights = gate([
       policy({ Resource: secret("app/*") }),
       policy({ Action: "secretsmanager:BatchGetSecretValue" }),
     ]);
     const together = { ...call, operation: "BatchGetSecretValue" };
     const asking = (...ids: readonly string[]) => JSON.stringify({ SecretIdList: ids });
-    expect(await rights.judge(together, "/", asking("app/db", "app/x"))).toEqual({});
-    expect(await rights.judge(together, "/", asking("app/db", "other"))).toEqual({
-      instead: asking("app/db"),
-    });
-    expect(rights.take("secret:other-")).toHaveLength(1);
+    expect(await rights.judge(together, "/", asking("app/db", "app/x"))).toEqual({ withheld: [] });
+    const { withheld = [] } = await rights.judge(together, "/", asking("app/db", "other"));
+    const [{ why } = { why: "" }] = withheld;
+    expect(withheld).toEqual([{ id: "other", why }]);
+    expect(why).toContain(`perform: ${read} on resource: ${secret("other-AbCdEf")}`);
+    expect(rights.take("secret:other-")).toEqual([why]);
     rights.assertNoneLacking();
-    const { refusal } = await rights.judge(together, "/", asking("other"));
-    expect(refusal).toContain(`perform: ${read} on resource: ${secret("other-AbCdEf")}`);
+    expect(withoutWithheld(asking("app/db", "other"), withheld)).toBe(asking("app/db"));
+    expect(withoutWithheld(asking("other"), withheld)).toBeUndefined();
+    const refused = { SecretId: "other", ErrorCode: "AccessDeniedException", Message: why };
+    const given = { SecretValues: [{ Name: "app/db" }], Errors: [{ SecretId: "gone" }] };
+    expect(JSON.parse(withErrors(JSON.stringify(given), withheld))).toEqual({
+      ...given,
+      Errors: [...given.Errors, refused],
+    });
+    expect(JSON.parse(withErrors(undefined, withheld))).toEqual({ SecretValues: [], Errors: [refused] });
+    const nobody = gate([policy({})]);
+    const { refusal } = await nobody.judge(together, "/", asking("app/db"));
+    expect(refusal).toContain("perform: secretsmanager:BatchGetSecretValue on resource: *");
+    expect(await rights.judge(together, "/", JSON.stringify({ Filters: [] }))).toHaveProperty("refusal");
   });
 
   test("goes by what a secret bears at that moment, where a role's rights do", async () => {
@@ -338,5 +350,15 @@ describe("a gate", () => {
     expect(await rights.judge(call, "/", body("app/x"))).toHaveProperty("refusal");
     borne.set("keyturn:type", "other");
     expect(await rights.judge(call, "/", body("app/db"))).toHaveProperty("refusal");
+    expect(rights.take("secret:app/")).toHaveLength(2);
+
+    const unheard = new GateRights();
+    unheard.limitTo({
+      roles: new Map([["keyturn-rotate", new StrictRights([policy({ Condition })])]]),
+      secretArns: new Map(),
+      tagsOf: async () => Promise.reject(new Error("nobody answers")),
+    });
+    await expect(unheard.judge(call, "/", body("app/db"))).rejects.toThrow("nobody answers");
+    unheard.assertNoneLacking();
   });
 });

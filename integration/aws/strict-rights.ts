@@ -63,7 +63,14 @@ function holds(operator: string, values: readonly string[], found: string | unde
   }
 }
 
+/** A policy has few, and every call is held to all of them. */
+const known = new Map<string, RegExp>();
+
 function isLike(text: string, pattern: string): boolean {
+  const before = known.get(pattern);
+  if (before !== undefined) return before.test(text);
   const escaped = pattern.replaceAll(/[\\^$.|+()[\]{}]/g, String.raw`\$&`);
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`, "s").test(text);
+  const made = new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`, "s");
+  known.set(pattern, made);
+  return made.test(text);
 }

@@ -7,7 +7,7 @@ import { wakeKey } from "../../../functions/journal-table.ts";
 import { HostProcesses } from "./host-processes.ts";
 import { installation } from "./installation.ts";
 
-const { aws, tables, postgres } = installation;
+const { aws, tables, hosts: script, postgres } = installation;
 const table = { client: new DynamoDBClient(tables), name: "keyturn-shown-journal" };
 const journal = openJournal(table);
 
@@ -31,7 +31,7 @@ export class Fleet implements AsyncDisposable {
   readonly #database: pg.Client;
 
   private constructor(fleet: string, ref: string, database: pg.Client) {
-    this.processes = new HostProcesses({ aws, installation: "shown", fleet, ref, ca: postgres.ca });
+    this.processes = new HostProcesses({ aws, script, installation: "shown", fleet, ref, ca: postgres.ca });
     this.#ref = ref;
     this.#database = database;
   }

@@ -10,11 +10,17 @@ const nameMax = 50;
 
 const ManySecrets = z.looseObject({ SecretIdList: z.array(z.string()) });
 
+/** One of several secrets that are read by one call. */
+export interface Withheld {
+  readonly id: string;
+  readonly why: string;
+}
+
 interface Judged {
-  /** Why it is refused. */
+  /** Why the whole of it is refused. */
   readonly refusal?: string;
-  /** What is asked for instead: of several secrets those that the role may read. AWS does so, and names the others in its answer. */
-  readonly instead?: string;
+  /** What its answer names as refused, as AWS does, instead of giving it. */
+  readonly withheld?: readonly Withheld[];
 }
 
 /** No emulator asks whether a role allows a call: this does, of the functions whose roles it has been told. */
@@ -35,10 +41,11 @@ export class GateRights {
   /** A call is let through as long as nobody is limited. */
   async judge(call: Call, path: string, body: string): Promise<Judged> {
     if (this.#roles.size === 0) return {};
-    const instead = call.operation === "BatchGetSecretValue" ? await this.#readable(call, body) : undefined;
-    const refusal = await this.#lacking(call, path, instead ?? body);
-    if (refusal !== undefined) return { refusal };
-    return instead === undefined ? {} : { instead };
+    const judged = await this.#judged(call, path, body);
+    const { refusal, withheld = [] } = judged;
+    if (refusal !== undefined) this.#refusals.add(refusal);
+    for (const { why } of withheld) this.#refusals.add(why);
+    return judged;
   }
 
   /** What comes back by itself later would hide that a right is lacking. */
@@ -53,39 +60,35 @@ export class GateRights {
     return taken;
   }
 
-  /** Undefined: it may read all of them, or none, and then all are refused. */
-  async #readable(call: Call, body: string): Promise<string | undefined> {
-    const asked = ManySecrets.parse(JSON.parse(body));
-    const alone = { ...call, operation: "GetSecretValue" };
-    const readable: string[] = [];
-    for (const id of asked.SecretIdList) {
-      const why = await this.#lacking(alone, "/", JSON.stringify({ SecretId: id }));
-      if (why === undefined) readable.push(id);
-    }
-    const isSome = readable.length > 0 && readable.length < asked.SecretIdList.length;
-    return isSome ? JSON.stringify({ ...asked, SecretIdList: readable }) : undefined;
-  }
-
-  /** In AWS's words; or that nobody knows what rights such a call takes. */
-  async #lacking(call: Call, path: string, body: string): Promise<string | undefined> {
-    const why = await this.#why(call, path, body);
-    if (why !== undefined) this.#refusals.add(why);
-    return why;
-  }
-
-  async #why(call: Call, path: string, body: string): Promise<string | undefined> {
+  async #judged(call: Call, path: string, body: string): Promise<Judged> {
     const { by } = call;
     const rights = this.#roles.get(by);
-    if (rights === undefined) return `a call by "${by}", which is none of the functions`;
+    if (rights === undefined) return { refusal: `a call by "${by}", which is none of the functions` };
+    const asked = this.#asked(call, path, body);
+    if (typeof asked === "string") return { refusal: asked };
+    const lacking: (string | undefined)[] = [];
+    for (const one of asked) {
+      const { action, resource } = one;
+      lacking.push(
+        rights.allow(await this.#tagged(one))
+          ? undefined
+          : `User: ${by} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`,
+      );
+    }
+    if (call.operation !== "BatchGetSecretValue") return judgedBy(lacking);
+    const [together, ...each] = lacking;
+    if (together !== undefined) return { refusal: together };
+    const ids = ManySecrets.parse(JSON.parse(body)).SecretIdList;
+    const withheld = ids.map((id, index) => ({ id, why: each[index] }));
+    return { withheld: withheld.flatMap(({ id, why }) => (why === undefined ? [] : [{ id, why }])) };
+  }
+
+  /** Or that nobody knows what rights such a call takes. */
+  #asked(call: Call, path: string, body: string): readonly Asked[] | string {
     try {
-      for (const one of rightsAsked({ ...call, path, body }, this.#secretArns)) {
-        const { action, resource } = one;
-        if (rights.allow(await this.#tagged(one))) continue;
-        return `User: ${by} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`;
-      }
-      return undefined;
+      return rightsAsked({ ...call, path, body }, this.#secretArns);
     } catch (unknown) {
-      return `${by}: ${unknown}`;
+      return `${call.by}: ${unknown}`;
     }
   }
 
@@ -97,6 +100,30 @@ export class GateRights {
     const borne = tags.map(([key, value]) => [`aws:ResourceTag/${key}`, value] as const);
     return { ...asked, context: { ...context, ...Object.fromEntries(borne) } };
   }
+}
+
+function judgedBy(lacking: readonly (string | undefined)[]): Judged {
+  const refusal = lacking.find((why) => why !== undefined);
+  return refusal === undefined ? {} : { refusal };
+}
+
+/** What is asked for without what is withheld, as a body; undefined: nothing is left of it. */
+export function withoutWithheld(body: string, withheld: readonly Withheld[]): string | undefined {
+  const asked = ManySecrets.parse(JSON.parse(body));
+  const refused = new Set(withheld.map(({ id }) => id));
+  const left = asked.SecretIdList.filter((id) => !refused.has(id));
+  return left.length === 0 ? undefined : JSON.stringify({ ...asked, SecretIdList: left });
+}
+
+/** An answer to what is left, and what AWS says of the others. */
+export function withErrors(answer: string | undefined, withheld: readonly Withheld[]): string {
+  const given = answer === undefined ? { SecretValues: [] } : JSON.parse(answer);
+  const errors = withheld.map(({ id, why }) => ({
+    SecretId: id,
+    ErrorCode: "AccessDeniedException",
+    Message: why,
+  }));
+  return JSON.stringify({ ...given, Errors: [...(given.Errors ?? []), ...errors] });
 }
 
 /** As each service says it. */

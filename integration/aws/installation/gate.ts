@@ -6,11 +6,12 @@ import {
   request,
   type ServerResponse,
 } from "node:http";
-import { buffer } from "node:stream/consumers";
+import { Readable } from "node:stream";
+import { buffer, text } from "node:stream/consumers";
 import * as z from "zod/mini";
 import { outages, type TcpProxy } from "../../tcp-proxy.ts";
 import type { AwsConfig } from "../aws-config.ts";
-import { deny, GateRights } from "./gate-rights.ts";
+import { deny, GateRights, type Withheld, withErrors, withoutWithheld } from "./gate-rights.ts";
 import { GateRules } from "./gate-rules.ts";
 import { type Call, operationOf } from "./operation.ts";
 
@@ -31,6 +32,12 @@ const ToWire = z.union([
   z.strictObject({ wire: z.string(), silence: z.int() }),
   z.strictObject({ wire: z.string(), act: z.enum(["heal", "calm", "isSilent", "port"]) }),
 ]);
+
+interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Readable;
+}
 
 const Refused = z.strictObject({ about: z.string() });
 
@@ -74,9 +81,9 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
   async function pass(asked: IncomingMessage, answer: ServerResponse, body: Buffer): Promise<void> {
     const said = body.toString("latin1");
     const call = operationOf(asked, said);
-    const judged = await rights.judge(call, asked.url ?? "/", body.toString());
-    if (judged.refusal !== undefined) return deny(answer, call, judged.refusal);
     const gone = once(answer, "close").then(() => "gone" as const);
+    const { refusal, withheld = [] } = await rights.judge(call, asked.url ?? "/", body.toString());
+    if (refusal !== undefined) return deny(answer, call, refusal);
     const before = await rules.meet(call, said, "request", gone);
     if (before === "gone" || before === "lose") return void asked.socket.destroy();
     if (before !== "pass") {
@@ -85,27 +92,46 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
       answer.writeHead(status, headers).end(JSON.stringify({ __type: code, message }));
       return;
     }
-    const reply = await ask(asked, call, judged.instead ?? body);
+    const reply = await (withheld.length > 0
+      ? askForRest(asked, call, body.toString(), withheld)
+      : ask(asked, call, body));
     const after = await rules.meet(call, said, "reply", gone);
     if (after === "gone" || after === "lose") {
-      reply.resume();
+      reply.body.resume();
       return void asked.socket.destroy();
     }
-    answer.writeHead(reply.statusCode ?? 500, reply.headers);
-    reply.pipe(answer);
+    answer.writeHead(reply.status, reply.headers);
+    reply.body.pipe(answer);
+  }
+
+  /** What is withheld is not asked for, and named in the answer. */
+  async function askForRest(
+    asked: IncomingMessage,
+    call: Call,
+    body: string,
+    withheld: readonly Withheld[],
+  ): Promise<Reply> {
+    const rest = withoutWithheld(body, withheld);
+    const reply = rest === undefined ? undefined : await ask(asked, call, rest);
+    const given = reply && (await text(reply.body));
+    const headers = { "content-type": "application/x-amz-json-1.1" };
+    if (reply !== undefined && reply.status !== 200)
+      return { status: reply.status, headers, body: Readable.from([given]) };
+    return { status: 200, headers, body: Readable.from([withErrors(given, withheld)]) };
   }
 
   /** What it is asked goes on to an emulator, or something else instead of it. */
-  function ask(asked: IncomingMessage, call: Call, body: Buffer | string): Promise<IncomingMessage> {
+  async function ask(asked: IncomingMessage, call: Call, body: Buffer | string): Promise<Reply> {
     if (onward === undefined) throw new Error("the gate leads nowhere yet");
     const { method, url: path } = asked;
     const isForTables = call.service === "dynamodb";
     const { hostname: host, port } = new URL((isForTables ? onward.tables : onward.others).endpoint);
     const by = isForTables ? byKey(asked.headers, onward.tables.credentials.accessKeyId) : asked.headers;
     const headers = typeof body === "string" ? { ...by, "content-length": Buffer.byteLength(body) } : by;
-    return new Promise((resolve, reject) => {
+    const reply = await new Promise<IncomingMessage>((resolve, reject) => {
       request({ host, port, method, path, headers }, resolve).on("error", reject).end(body);
     });
+    return { status: reply.statusCode ?? 500, headers: reply.headers, body: reply };
   }
 
   server.listen(0, "127.0.0.1");

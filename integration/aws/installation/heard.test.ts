@@ -22,7 +22,7 @@ const [fleet, ref, hostCount] = ["heard", "heard/db", 4];
 /** Less than it takes until a host would read by its pulse. */
 const within = { timeout: 120_000 };
 const [sqs, bus] = [new SQSClient(aws), new EventBridgeClient(aws)];
-const processes = new HostProcesses({ aws, installation: "shown", fleet, ref });
+const processes = new HostProcesses({ aws, script: installation.hosts, installation: "shown", fleet, ref });
 const hosts = () => processes.hosts();
 const say = (command: "hold" | "release") => processes.children[0]?.stdin?.write(`${command}\n`);
 

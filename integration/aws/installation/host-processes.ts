@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AwsConfig } from "../aws-config.ts";
 
 interface Where {
   readonly aws: AwsConfig;
+  /** What `bundleHosts` has made. */
+  readonly script: string;
   readonly installation: string;
   readonly fleet: string;
   /** The secret that they read. */
@@ -35,8 +36,7 @@ export class HostProcesses {
   }
 
   start(prefix: string, count: number): void {
-    const { aws, installation, fleet, ref, ca } = this.#where;
-    const script = join(import.meta.dirname, "hosts.ts");
+    const { aws, script, installation, fleet, ref, ca } = this.#where;
     const told = [installation, fleet, ref, prefix, String(count), ...(ca === undefined ? [] : [ca])];
     const child = spawn(process.execPath, [script, ...told], {
       stdio: ["pipe", "pipe", "pipe"],

@@ -107,7 +107,13 @@ function seconds(ms: number): string {
 }
 
 test("of a leaked access key AWS Health tells, or GuardDuty: it is inactive and refused within the minute, and its successor works, and the fleet has it", async () => {
-  const hosts = new HostProcesses({ aws, installation: "shown", fleet: "keyed", ref: "leaked/key" });
+  const hosts = new HostProcesses({
+    aws,
+    script: installation.hosts,
+    installation: "shown",
+    fleet: "keyed",
+    ref: "leaked/key",
+  });
   onTestFinished(() => hosts.kill());
   await Promise.all([
     answers("leaked/key", "health-credentials-exposed", hosts),

@@ -27,9 +27,9 @@ async function deployed(stack: AsyncDisposableStack, over: AbortSignal): Promise
   const installation = await startInstallation(stack, { databases, users }, over);
   const ticks = tickUntil(over, stageOf(installation).tick);
   stack.defer(() => ticks);
-  const { aws, tables, iam, gate, manifest, outputs, postgres } = installation;
+  const { aws, tables, iam, gate, hosts, manifest, outputs, postgres } = installation;
   const { host, port, ca, superuser } = postgres;
-  return { aws, tables, iam, gate, manifest, outputs, postgres: { host, port, ca, superuser } };
+  return { aws, tables, iam, gate, hosts, manifest, outputs, postgres: { host, port, ca, superuser } };
 }
 
 /** More often, and what is ordered would pile up on a machine that is busy. */

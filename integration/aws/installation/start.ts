@@ -15,6 +15,7 @@ import { startMinistack } from "../ministack.ts";
 import { keepLeftBehind } from "../stack/left-behind.ts";
 import { deployedRights } from "./deployed-rights.ts";
 import { type Gate, startGate } from "./gate.ts";
+import { bundleHosts } from "./host-bundle.ts";
 import { makeRole, makeUser } from "./iam-user.ts";
 import { adminOf, revocableRole, type Secrets, secretsBy, webhookSecret } from "./secrets.ts";
 
@@ -26,6 +27,8 @@ export interface Installation {
   /** Where IAM and STS are, with the account's own key. */
   readonly iam: AwsConfig;
   readonly gate: string;
+  /** The program of hosts, bundled. */
+  readonly hosts: string;
   readonly manifest: string;
   readonly outputs: Readonly<Record<string, string>>;
   readonly postgres: PostgresServer;
@@ -60,8 +63,9 @@ export async function startInstallation(
   };
   const app = { command: "node cdk/app.ts", stack: "keyturn-shown", context };
   const outputs = await deploy(aws, app, over);
+  const hosts = await bundleHosts(join(folder, "hosts"));
   gate.limitTo(await deployedRights(aws, secretsBy));
-  return { aws, tables, iam, gate: gate.endpoint, manifest, outputs, postgres, wires };
+  return { aws, tables, iam, gate: gate.endpoint, hosts, manifest, outputs, postgres, wires };
 }
 
 /** One server, with a role and a way to it for each secret. */

@@ -14,6 +14,8 @@ export const Told = z.object({
   /** Where IAM and STS are, with the account's own key. */
   iam: AwsConfig,
   gate: z.string(),
+  /** The program of hosts, bundled. */
+  hosts: z.string(),
   manifest: z.string(),
   outputs: z.record(z.string(), z.string()),
   postgres: z.object({

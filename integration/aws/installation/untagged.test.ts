@@ -15,6 +15,7 @@ import { refusedAbout } from "./steering.ts";
 const manager = new SecretsManagerClient(installation.aws);
 const ref = "untagged/db";
 const tags = { "keyturn:installation": "shown", "keyturn:type": "postgres-alternating" };
+const within = { timeout: 30_000, interval: 1_000 };
 const lacking =
   /secrets lack the tags by which their function may touch them: untagged\/db \(keyturn:installation=shown keyturn:type=postgres-alternating\); `keyturn doctor --fix` sets them/;
 
@@ -35,18 +36,16 @@ async function ticksAnew(): Promise<string | undefined> {
 test("a secret that lacks the tags which rights go by: its function may not touch it and says what to do, the tick tells it, current stays, and with its tags the next rotation ends", async () => {
   const before = await begun(ref);
   expect(await borne()).toEqual(tags);
+  expect(await refusedAbout(`:secret:${ref}-`)).toEqual([]);
   await manager.send(new UntagResourceCommand({ SecretId: ref, TagKeys: Object.keys(tags) }));
 
   const said = await ask("createSecret", ref, randomUUID());
   expect(said).toMatch(
     /^role-lacks-rights: .*\(needs secretsmanager:\w+ on .*\): rights go by tags here, does it bear keyturn:installation=shown keyturn:type=postgres-alternating\? `keyturn doctor --fix` sets them/,
   );
-  await vi.waitFor(async () => expect((await logOf(ref)).join("\n")).toContain(said), {
-    timeout: 30_000,
-    interval: 1_000,
-  });
+  await vi.waitFor(async () => expect((await logOf(ref)).join("\n")).toContain(said), within);
   // There is an alarm on a tick that fails.
-  await vi.waitFor(async () => expect(await ticksAnew()).toMatch(lacking), { timeout: 30_000 });
+  await vi.waitFor(async () => expect(await ticksAnew()).toMatch(lacking), within);
   expect((await current(ref))?.version).toBe(before.version);
   expect(await letsIn(before.value)).toBe(true);
 
@@ -57,12 +56,13 @@ test("a secret that lacks the tags which rights go by: its function may not touc
   expect(await borne()).toEqual({});
   expect((await keyturn(["doctor", "--fix"])).stdout).toContain("They are set now.");
   expect(await borne()).toEqual(tags);
-  await vi.waitFor(async () => expect(await ticksAnew()).toBeUndefined(), { timeout: 30_000 });
+  await vi.waitFor(async () => expect(await ticksAnew()).toBeUndefined(), within);
+  const refused = await refusedAbout(`:secret:${ref}-`);
+  expect(refused).not.toEqual([]);
+  for (const why of refused)
+    expect(why).toMatch(/^User: keyturn-shown-\S+ is not authorized to perform: secretsmanager:/);
+  // What is refused from here on fails the run.
   const after = await rotated(ref);
   await hasEnded(ref, [before.value]);
   expect((await current(ref))?.version).toBe(after.version);
-  const refused = (await refusedAbout(`:secret:${ref}-`)).join("\n");
-  expect(refused).toContain(
-    "keyturn-shown-postgres-alternating is not authorized to perform: secretsmanager:GetSecretValue on",
-  );
 }, 480_000);

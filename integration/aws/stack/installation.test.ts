@@ -33,7 +33,7 @@ const app = {
   context: { manifest: join(folder, "keyturn.yaml"), terminationProtection: "false", auditDays: "1" },
   assembly: join(folder, "cloud-assembly"),
   // The installation that others share is the same app.
-  isLookedOver: false,
+  isValidated: false,
 };
 const manager = new SecretsManagerClient(aws);
 const sqs = new SQSClient(aws);

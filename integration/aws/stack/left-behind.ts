@@ -114,21 +114,26 @@ async function writeQueues(config: AwsConfig, asked: Asked, keep: Keep): Promise
 /** Every value that Secrets Manager has, whoever made it, whole and field by field: functions make some that no test ever sees. */
 export async function storedValues(config: AwsConfig, asked: Asked = () => true): Promise<readonly string[]> {
   const client = new SecretsManagerClient(config);
+  const secrets: string[] = [];
+  for await (const { SecretList = [] } of paginateListSecrets({ client }, {}))
+    secrets.push(...SecretList.flatMap(({ ARN = "" }) => (asked(ARN) ? [ARN] : [])));
+  const read = await inParallel(secrets, 8, (SecretId) => valuesOf(client, SecretId));
+  return read.flatMap((one) => {
+    if (one.status === "rejected") throw one.reason;
+    return one.value;
+  });
+}
+
+async function valuesOf(client: SecretsManagerClient, SecretId: string): Promise<readonly string[]> {
   const values: string[] = [];
-  for await (const { SecretList = [] } of paginateListSecrets({ client }, {})) {
-    for (const { ARN: SecretId = "" } of SecretList) {
-      if (!asked(SecretId)) continue;
-      const all = { SecretId, IncludeDeprecated: true };
-      for await (const { Versions = [] } of paginateListSecretVersionIds({ client }, all)) {
-        for (const { VersionId } of Versions) {
-          const found = await client
-            .send(new GetSecretValueCommand({ SecretId, VersionId }))
-            // A version that has no value yet, or of a secret that is deleted.
-            .catch(() => undefined);
-          if (found?.SecretString !== undefined)
-            values.push(found.SecretString, ...fieldsOf(found.SecretString));
-        }
-      }
+  const all = { SecretId, IncludeDeprecated: true };
+  for await (const { Versions = [] } of paginateListSecretVersionIds({ client }, all)) {
+    for (const { VersionId } of Versions) {
+      const found = await client
+        .send(new GetSecretValueCommand({ SecretId, VersionId }))
+        // A version that has no value yet, or of a secret that is deleted.
+        .catch(() => undefined);
+      if (found?.SecretString !== undefined) values.push(found.SecretString, ...fieldsOf(found.SecretString));
     }
   }
   return values;
