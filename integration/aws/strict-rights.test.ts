@@ -301,11 +301,15 @@ describe("a gate", () => {
     rights.assertNoneLacking();
   });
 
-  test("refuses what nobody has looked up", async () => {
+  test("refuses what nobody has looked up, and what its model of IAM does not know", async () => {
     const rights = gate([policy({ Action: "*" })]);
     const { refusal } = await rights.judge({ ...call, service: "kinesis" }, "/", "{}");
     expect(refusal).toContain("nobody has looked up");
     expect(() => rights.assertNoneLacking()).toThrow("nobody has looked up");
+    const strange = gate([policy({ Condition: { NumericLessThan: { "aws:any": "1" } } })]);
+    const judged = await strange.judge(call, "/", body("app/db"));
+    expect(judged.refusal).toContain("the model of IAM does not know NumericLessThan");
+    expect(() => strange.assertNoneLacking()).toThrow("NumericLessThan");
   });
 
   test("withholds of several secrets those that the role may not read, and names them as AWS does", async () => {

@@ -67,14 +67,7 @@ export class GateRights {
     const asked = this.#asked(call, path, body);
     if (typeof asked === "string") return { refusal: asked };
     const lacking: (string | undefined)[] = [];
-    for (const one of asked) {
-      const { action, resource } = one;
-      lacking.push(
-        rights.allow(await this.#tagged(one))
-          ? undefined
-          : `User: ${by} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`,
-      );
-    }
+    for (const one of asked) lacking.push(lackingOf(by, rights, await this.#tagged(one)));
     if (call.operation !== "BatchGetSecretValue") return judgedBy(lacking);
     const [together, ...each] = lacking;
     if (together !== undefined) return { refusal: together };
@@ -100,6 +93,17 @@ export class GateRights {
     const borne = tags.map(([key, value]) => [`aws:ResourceTag/${key}`, value] as const);
     return { ...asked, context: { ...context, ...Object.fromEntries(borne) } };
   }
+}
+
+/** In AWS's words; or what the model of IAM does not know. */
+function lackingOf(by: string, rights: StrictRights, asked: Asked): string | undefined {
+  const { action, resource } = asked;
+  try {
+    if (rights.allow(asked)) return undefined;
+  } catch (unknown) {
+    return `${by}: ${unknown}`;
+  }
+  return `User: ${by} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`;
 }
 
 function judgedBy(lacking: readonly (string | undefined)[]): Judged {

@@ -120,7 +120,7 @@ export async function startGate(wires: ReadonlyMap<string, TcpProxy>): Promise<G
     return { status: 200, headers, body: Readable.from([withErrors(given, withheld)]) };
   }
 
-  /** What it is asked goes on to an emulator, or something else instead of it. */
+  /** Asks an emulator what was asked, or another body instead. */
   async function ask(asked: IncomingMessage, call: Call, body: Buffer | string): Promise<Reply> {
     if (onward === undefined) throw new Error("the gate leads nowhere yet");
     const { method, url: path } = asked;
