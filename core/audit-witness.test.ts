@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { memoryAuditLog } from "../local/memory.ts";
 import { memoryAuditRoots } from "../local/memory-audit.ts";
@@ -140,6 +141,24 @@ describe("a signature", () => {
     expect(await one.lines()).toMatchObject([{ kind: "key", number: 1 }]);
   });
 
+  test("looks at many chains at once, and not at all of them", async () => {
+    const refs = Array.from({ length: 60 }, (_, at) => `app/${String(at).padStart(2, "0")}`);
+    const one = world();
+    for (const ref of refs) await one.grow(ref, 0, 1);
+    let [under, most] = [0, 0];
+    const end = async (ref: string) => {
+      under += 1;
+      most = Math.max(most, under);
+      await sleep(1);
+      under -= 1;
+      return one.ports.audit.end(ref);
+    };
+    const witness = new AuditWitness({ ...one.ports, audit: { ...one.ports.audit, end } });
+    const { root } = await witness.sign();
+    expect(root?.changed).toEqual(refs.map((ref) => endOf(ref, 1)));
+    expect(most).toBe(20);
+  });
+
   test("goes on from a list that another witness has written", async () => {
     const one = await signedOnce();
     const [, root] = await one.lines();
@@ -236,14 +255,14 @@ describe("a chain that is not what was signed", () => {
   test("is none where the log is out of reach: nothing is signed, and nobody tries again", async () => {
     const one = await signedOnce();
     const outage = new KeyturnError("audit-unavailable", "no disk");
-    let tries = 0;
-    const end = async () => {
-      tries += 1;
+    const tried: string[] = [];
+    const end = async (ref: string) => {
+      tried.push(ref);
       throw outage;
     };
     const witness = new AuditWitness({ ...one.ports, audit: { ...one.ports.audit, end } });
     await expect(witness.sign()).rejects.toBe(outage);
-    expect(tries).toBe(1);
+    expect(tried).toEqual(["app/a", "app/b"]);
     expect(await one.lines()).toHaveLength(2);
   });
 

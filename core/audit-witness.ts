@@ -9,6 +9,7 @@ import {
 } from "./audit-root.ts";
 import { asKeyturnError, KeyturnError } from "./errors.ts";
 import type { ChainEnd, MerkleTree } from "./merkle.ts";
+import { inParallel } from "./parallel.ts";
 import type { AuditKeys, AuditLog, AuditRoots, Clock } from "./ports.ts";
 import { type IntroducedKey, RootsList } from "./roots-list.ts";
 import { withMarks } from "./verify-roots.ts";
@@ -32,6 +33,8 @@ interface Witnessed {
   readonly accepted: readonly string[];
 }
 
+/** One chain after another, a thousand would take longer than a function may. */
+const looksAtOnce = 20;
 /** Tries against others that sign at the same time. */
 const triesMax = 20;
 
@@ -149,19 +152,29 @@ export class AuditWitness {
   }
 
   async #look(tree: MerkleTree, accepted: ReadonlySet<string>): Promise<Look> {
+    const refs = [...new Set([...(await this.#ports.audit.refs()), ...tree.refs])];
+    const looked = await inParallel(refs, looksAtOnce, (ref) => this.#lookAt(ref, tree, accepted));
     const look: Look = { changed: [], parted: [], freed: [] };
-    for (const ref of new Set([...(await this.#ports.audit.refs()), ...tree.refs])) {
-      const before = tree.end(ref);
-      const end = await this.#end(ref);
-      if (end?.sequence === (before?.sequence ?? 0) && end.hash === (before?.hash ?? "")) continue;
-      if (end !== undefined && isAhead(end, before) && (await this.#extends(end, before))) {
-        look.changed.push(end);
-      } else if (end !== undefined && accepted.has(ref) && (await this.#extends(end, undefined))) {
-        look.changed.push(end);
-        look.freed.push(ref);
-      } else look.parted.push(ref);
+    for (const one of looked) {
+      if (one.status === "rejected") throw one.reason;
+      const { changed, parted, freed } = one.value;
+      look.changed.push(...changed);
+      look.parted.push(...parted);
+      look.freed.push(...freed);
     }
     return look;
+  }
+
+  async #lookAt(ref: string, tree: MerkleTree, accepted: ReadonlySet<string>): Promise<Look> {
+    const before = tree.end(ref);
+    const end = await this.#end(ref);
+    if (end?.sequence === (before?.sequence ?? 0) && end.hash === (before?.hash ?? ""))
+      return { changed: [], parted: [], freed: [] };
+    if (end !== undefined && isAhead(end, before) && (await this.#extends(end, before)))
+      return { changed: [end], parted: [], freed: [] };
+    if (end !== undefined && accepted.has(ref) && (await this.#extends(end, undefined)))
+      return { changed: [end], parted: [], freed: [ref] };
+    return { changed: [], parted: [ref], freed: [] };
   }
 
   /** Undefined: it cannot be read. */
