@@ -266,6 +266,21 @@ describe("a chain that is not what was signed", () => {
     expect(await one.lines()).toHaveLength(2);
   });
 
+  test("is not looked for any more, of very many, once the log is out of reach", async () => {
+    const one = world();
+    for (let at = 0; at < 60; at += 1) await one.grow(`app/${at}`, 0, 1);
+    const outage = new KeyturnError("audit-unavailable", "no disk");
+    let tried = 0;
+    const end = async () => {
+      tried += 1;
+      await sleep(1);
+      throw outage;
+    };
+    const witness = new AuditWitness({ ...one.ports, audit: { ...one.ports.audit, end } });
+    await expect(witness.sign()).rejects.toBe(outage);
+    expect(tried).toBe(20);
+  });
+
   test("is none where there is no entry yet", async () => {
     const one = world();
     const audit = { ...one.ports.audit, refs: async () => ["app/a"] };

@@ -153,10 +153,19 @@ export class AuditWitness {
 
   async #look(tree: MerkleTree, accepted: ReadonlySet<string>): Promise<Look> {
     const refs = [...new Set([...(await this.#ports.audit.refs()), ...tree.refs])];
-    const looked = await inParallel(refs, looksAtOnce, (ref) => this.#lookAt(ref, tree, accepted));
+    let isOver = false;
+    const looked = await inParallel(refs, looksAtOnce, async (ref) => {
+      // Nothing will be signed: each further look would wait as long for a log that is out of reach.
+      if (isOver) return undefined;
+      return this.#lookAt(ref, tree, accepted).catch((thrown: unknown) => {
+        isOver = true;
+        throw thrown;
+      });
+    });
     const look: Look = { changed: [], parted: [], freed: [] };
     for (const one of looked) {
       if (one.status === "rejected") throw one.reason;
+      if (one.value === undefined) continue;
       const { changed, parted, freed } = one.value;
       look.changed.push(...changed);
       look.parted.push(...parted);
